@@ -1,0 +1,114 @@
+package frames_test
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+func TestCutAtEveryLength(t *testing.T) {
+	whole := frames.Message{Peer: publicKey(t, "alice"), Body: []byte("text")}.Append(nil)
+	for n := range whole {
+		f, rest, err := frames.Cut(whole[:n], frames.MaxPayload)
+		if !errors.Is(err, frames.ErrShort) || len(rest) != n || f.Payload != nil {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+		if known := f.Type == frames.TypeMessage; known != (n >= frames.HeaderSize) {
+			t.Errorf("%d bytes: the type is %v", n, f.Type)
+		}
+	}
+	f, rest, err := frames.Cut(append(whole, 1, 2), frames.MaxPayload)
+	if err != nil || !bytes.Equal(rest, []byte{1, 2}) || len(f.Payload) != len(whole)-frames.HeaderSize {
+		t.Errorf("the whole frame: %v, %d bytes left", err, len(rest))
+	}
+}
+
+func TestCutRefusesByTheHeaderAlone(t *testing.T) {
+	for _, c := range []struct {
+		length int
+		ok     bool
+	}{{0, true}, {2048, true}, {2049, false}, {1 << 31, false}} {
+		f, _, err := frames.Cut(frames.AppendHeader(nil, frames.TypeLogin, c.length), frames.MaxLoginPayload)
+		var refusal *frames.Refusal
+		refused := errors.As(err, &refusal) && refusal.Code == frames.TooLarge
+		if refused == c.ok || f.Type != frames.TypeLogin {
+			t.Errorf("length %d: %v", c.length, err)
+		}
+	}
+}
+
+func TestAnErrorsTextIsCutBetweenCharacters(t *testing.T) {
+	b := frames.Error{Code: frames.BadKey, Text: strings.Repeat("aü", 80)}.Append(nil)
+	f, err := decode(frames.FromRelay, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := f.(frames.Error).Text
+	if len(text) > frames.MaxText || len(text) < frames.MaxText-1 || !utf8.ValidString(text) {
+		t.Errorf("%d bytes: %q", len(text), text)
+	}
+}
+
+func TestWhichCodesClose(t *testing.T) {
+	closing := map[frames.Code]bool{
+		frames.TooLarge: true, frames.ProofInvalid: true, frames.Timeout: true, frames.Replaced: true, frames.ShuttingDown: true,
+	}
+	for c := frames.Code(0); c <= frames.LastCode+1; c++ {
+		if c.Closes() != closing[c] {
+			t.Errorf("%v closes: %v", c, c.Closes())
+		}
+	}
+}
+
+// FuzzDecode reads anything from both sides; what it understands must survive being written and read again.
+func FuzzDecode(f *testing.F) {
+	for _, e := range examples(f) {
+		f.Add(e.wire(), e.from == frames.FromRelay)
+	}
+	f.Fuzz(func(t *testing.T, wire []byte, relay bool) {
+		from := frames.FromClient
+		if relay {
+			from = frames.FromRelay
+		}
+		frame, err := decode(from, wire)
+		if err != nil {
+			return
+		}
+		again, err := decode(from, frame.Append(nil))
+		if err != nil || !reflect.DeepEqual(normal(again), normal(frame)) {
+			t.Errorf("%T comes back as %T: %v", frame, again, err)
+		}
+	})
+}
+
+// normal makes equal what is equal on the wire: an empty slice and none.
+func normal(f frames.Frame) []byte { return f.Append(nil) }
+
+// FuzzCut takes frames off a stream; together they are the stream.
+func FuzzCut(f *testing.F) {
+	f.Add([]byte{1, 0, 0, 0, 1, 7, 4, 0, 0, 0, 0, 9}, 2048)
+	f.Add([]byte{4, 0xff, 0xff, 0xff, 0xff}, 65536)
+	f.Fuzz(func(t *testing.T, stream []byte, limit int) {
+		limit &= 0xffff
+		rest, again := stream, []byte{}
+		for {
+			raw, left, err := frames.Cut(rest, limit)
+			if err != nil {
+				if len(left) != len(rest) {
+					t.Fatal("bytes vanished with an error")
+				}
+				break
+			}
+			again = append(frames.AppendHeader(again, raw.Type, len(raw.Payload)), raw.Payload...)
+			rest = left
+		}
+		if !bytes.Equal(append(again, rest...), stream) {
+			t.Error("the frames are not the stream")
+		}
+	})
+}
