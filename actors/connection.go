@@ -1,0 +1,203 @@
+package actors
+
+import (
+	"net"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/sirupsen/logrus"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// ConnectionActor speaks frames with one client.
+//
+//	anonymous ──Login──► joining ──Joined──► online
+//	    ▲                   │
+//	    └─────Rejected──────┘
+//
+// In every state the stream may end, and the relay may drain or close the connection. It never restarts: a stream out of
+// step cannot be repaired, so a crash closes the socket.
+type ConnectionActor struct {
+	shared   *Shared
+	conn     net.Conn
+	registry *actor.PID
+	log      *logrus.Entry
+
+	state    actor.ReceiveFunc
+	reader   *reader
+	out      output
+	login    *Login // the one that is on, or under way
+	asking   *Run   // the Login that is under way
+	draining bool
+	over     bool // the reader has ended
+}
+
+// ConnectionProps makes a ConnectionActor that owns conn.
+func ConnectionProps(shared *Shared, conn net.Conn, registry *actor.PID) *actor.Props {
+	return actor.PropsFromProducer(func() actor.Actor {
+		return &ConnectionActor{shared: shared, conn: conn, registry: registry, log: shared.Log}
+	}, WithSafeMailbox(func(_ actor.Context, message any) { Abandon(message) }))
+}
+
+// Receive implements actor.Actor.
+func (c *ConnectionActor) Receive(ctx actor.Context) {
+	switch ctx.Message().(type) {
+	case *actor.Started:
+		c.start(ctx)
+	case *actor.Stopping:
+		c.stop()
+	case *actor.Stopped, *actor.Restarting:
+	default:
+		c.state(ctx)
+	}
+}
+
+func (c *ConnectionActor) start(ctx actor.Context) {
+	c.state = c.anonymous
+	c.out = output{shared: c.shared, conn: c.conn, connection: ctx.Self()}
+	c.reader = newReader(c.shared, c.conn, ctx.Self())
+	c.log = c.log.WithField("connection", ctx.Self().Id)
+	if c.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
+		c.log.WithField("remote", c.conn.RemoteAddr().String()).Debug("connection opened")
+	}
+	c.shared.Goroutines.Add(1)
+	go c.reader.run() // ends with the stream, at the latest when stop closes the socket
+}
+
+// stop lets go of everything, whatever led here.
+func (c *ConnectionActor) stop() {
+	if c.login != nil {
+		c.login.over.Store(true)
+	}
+	c.reader.stop()
+	c.reader.window.close()
+	_ = c.conn.Close()
+	c.out.closing = true
+	for _, out := range c.out.queue {
+		out.fail()
+	}
+	if c.asking != nil {
+		c.asking.settleAll(0)
+	}
+	c.log.Debug("connection closed")
+}
+
+// anonymous: nobody is logged in, and frames come one by one.
+func (c *ConnectionActor) anonymous(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case received:
+		c.judge(ctx, m.chunk)
+	default:
+		c.always(ctx)
+	}
+}
+
+// joining: the Registry was asked to make our login the one of its key.
+func (c *ConnectionActor) joining(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case Joined:
+		c.joined(ctx)
+	case Rejected:
+		c.refuseLogin(m.Code, "")
+	case *actor.Terminated: // the UserActor could not answer
+		c.refuseLogin(frames.Internal, "")
+	default:
+		c.always(ctx)
+	}
+}
+
+// online: the reader sends to the UserActor, and what the UserActor sends is for the client.
+func (c *ConnectionActor) online(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case Deliver:
+		c.out.push(outgoing{run: m.Run, away: m.Away})
+	case Refuse:
+		c.out.push(outgoing{run: m.Run, code: m.Code, text: m.Text})
+	case *actor.Terminated: // the UserActor was stopped; nobody can speak for this client any more
+		ctx.Stop(ctx.Self())
+	default:
+		c.always(ctx)
+	}
+}
+
+// always is understood in every state.
+func (c *ConnectionActor) always(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case ended:
+		c.ended(ctx, m)
+	case written:
+		if m.err != nil || m.lastWord {
+			ctx.Stop(ctx.Self())
+			return
+		}
+		c.out.written()
+	case Drain:
+		c.draining = true
+		c.reader.stop()
+		if c.over {
+			ctx.Send(ctx.Parent(), Drained{Connection: ctx.Self()})
+		}
+	case Close:
+		c.reader.stop()
+		c.out.finish(frames.Error{Code: m.Code, Text: m.Code.Text()}.Append(nil))
+	default:
+		Abandon(m)
+	}
+}
+
+// judge answers a frame before login.
+func (c *ConnectionActor) judge(ctx actor.Context, chunk *Chunk) {
+	t, whole := chunk.frame()
+	run := chunk.run(0)
+	chunk.release() // the run holds it now
+	switch t {
+	case frames.TypeLogin:
+		c.join(ctx, run, frames.Key(whole[frames.HeaderSize:]))
+	case frames.TypeStart, frames.TypeAccept, frames.TypeMessage:
+		c.out.push(outgoing{run: run, code: frames.NotLoggedIn})
+	default:
+		c.out.push(outgoing{run: run, code: frames.Unsupported})
+	}
+}
+
+func (c *ConnectionActor) join(ctx actor.Context, run *Run, key frames.Key) {
+	c.asking = run
+	if err := c.shared.Keys.Check(key); err != nil {
+		c.refuseLogin(frames.BadKey, refusalOf(err).Text)
+		return
+	}
+	c.login = &Login{
+		Number: c.shared.logins.Add(1), Key: append(frames.Key(nil), key...), Connection: ctx.Self(),
+	}
+	c.state = c.joining
+	ctx.Send(c.registry, Join{Login: c.login})
+}
+
+func (c *ConnectionActor) joined(ctx actor.Context) {
+	run := c.asking
+	c.asking = nil
+	c.state = c.online
+	ctx.Watch(c.login.User)
+	c.reader.login.Store(c.login)
+	c.out.push(outgoing{run: run, answer: frames.LoginAccepted{}.Append(nil)})
+}
+
+func (c *ConnectionActor) refuseLogin(code frames.Code, text string) {
+	run := c.asking
+	c.asking, c.login = nil, nil
+	c.state = c.anonymous
+	c.out.push(outgoing{run: run, code: code, text: text})
+}
+
+// ended: the reader is through. Everything it took is settled.
+func (c *ConnectionActor) ended(ctx actor.Context, m ended) {
+	c.over = true
+	switch {
+	case m.refusal != nil:
+		c.out.finish(frames.Error{Code: m.refusal.Code, Request: m.request, Number: m.number, Text: m.refusal.Text}.Append(nil))
+	case c.draining:
+		ctx.Send(ctx.Parent(), Drained{Connection: ctx.Self()})
+	case !c.out.closing:
+		ctx.Stop(ctx.Self())
+	}
+}

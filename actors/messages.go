@@ -1,0 +1,193 @@
+package actors
+
+import (
+	"net"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// Every message of the relay, grouped by who understands it. Exported ones cross from one kind of actor to another.
+
+// Understood by the Registry.
+type (
+	// Join asks to make a login the one of its key. It is passed to the key's UserActor, which answers the connection with
+	// Joined or Rejected.
+	Join struct {
+		Login *Login
+		Seq   uint64 // set by the Registry: which of its messages to this UserActor this is
+	}
+	// Introduce is a StartSession to somebody whose UserActor the sender does not know. It is passed on as Hear, or, where
+	// nobody has the key, answered with Answered.
+	Introduce struct {
+		To  frames.Key
+		Run *Run
+	}
+	// Vacate is a UserActor's word that it has nobody and nothing. If Heard is all the Registry sent it, the Registry forgets it and
+	// answers Vacated; else there is no answer, and the UserActor will find what was sent.
+	Vacate struct {
+		Key   frames.Key
+		User  *actor.PID
+		Heard uint64
+	}
+)
+
+// Understood by a UserActor.
+type (
+	// Take is a chunk of its own client. From the reader.
+	Take struct {
+		quiet
+		Chunk *Chunk
+	}
+	// Hear is a run of a peer to its client. From the peer's UserActor; a StartSession perhaps by the Registry.
+	Hear struct {
+		Run *Run
+		Seq uint64 // as in Join; 0 from a UserActor
+	}
+	// Answered says what the recipient's UserActor made of a StartSession: it was passed on (code 0, and User is whom to
+	// send to from now on), or is to be refused.
+	Answered struct {
+		Run  *Run
+		Code frames.Code
+		User *actor.PID
+	}
+	// Ended says that nothing is left of what there was with a peer, whose connection ended. It is answered with LetGo, and
+	// nothing is sent to that peer after it.
+	Ended struct {
+		Peer frames.Key
+		User *actor.PID
+	}
+	// LetGo answers Ended.
+	LetGo struct{ Peer frames.Key }
+	// Vacated answers Vacate: nobody can reach this UserActor any more.
+	Vacated struct{}
+	// GiveUp says that this UserActor crashes too often: it closes its connection, which ends its sessions.
+	GiveUp struct{}
+
+	walk        struct{} // go on with the chunks
+	unavailable struct { // the time to say so has come
+		quiet
+		run *Run
+	}
+	departed struct{ connection *actor.PID } // a connection stopped
+)
+
+// Understood by a ConnectionActor (or whatever else a host lets log in).
+type (
+	// Joined answers Join: the login is the one of its key.
+	Joined struct {
+		quiet
+		Login *Login
+	}
+	// Rejected answers Join, too.
+	Rejected struct {
+		quiet
+		Login *Login
+		Code  frames.Code
+	}
+	// Deliver is for its client. Away is the refusal should the connection end before it is written.
+	Deliver struct {
+		quiet
+		Run  *Run
+		Away frames.Code
+	}
+	// Refuse tells its client that what it sent was refused: an Error for every frame of the run. Text is for people; empty
+	// means the code's own.
+	Refuse struct {
+		quiet
+		Run  *Run
+		Code frames.Code
+		Text string
+	}
+	// Drain asks to stop reading at the next frame border, and to answer the parent with Drained once everything taken is settled.
+	Drain struct{ quiet }
+	// Close asks to say why (number 0) and to close.
+	Close struct {
+		quiet
+		Code frames.Code
+	}
+
+	received struct { // one frame, before login. From the reader
+		quiet
+		chunk *Chunk
+	}
+	ended struct { // the client's stream is over, and everything taken is settled. From the reader
+		quiet
+		refusal *frames.Refusal // why, if the client's bytes are at fault
+		request frames.Type     // the frame at fault
+		number  uint64
+	}
+	written struct { // what was handed to a writer is settled
+		quiet
+		err      error // of the socket
+		lastWord bool  // nothing is written after it
+	}
+)
+
+// Understood by Connections.
+type (
+	// Welcome is a new connection.
+	Welcome struct {
+		quiet
+		Conn net.Conn
+	}
+	// Drained answers Drain.
+	Drained struct{ Connection *actor.PID }
+)
+
+// quiet marks messages that may well outlive whom they are for. Proto.Actor does not log them as dead letters.
+type quiet struct{}
+
+// IgnoreDeadLetterLogging implements actor.IgnoreDeadLetterLogging.
+func (quiet) IgnoreDeadLetterLogging() {}
+
+// abandoner is a message that holds something somebody waits for, and that must not just vanish with a mailbox.
+type abandoner interface {
+	// abandon gives up what the message holds, as refused. It reports whether the message was sent to somebody who should have been there.
+	abandon() (mislaid bool)
+}
+
+// Abandon settles what a message holds that nobody will handle: one left in the mailbox of an actor that stopped, or a
+// dead letter. It reports whether that was a mistake of the relay's.
+func Abandon(message any) (mislaid bool) {
+	if m, ok := message.(abandoner); ok {
+		return m.abandon()
+	}
+	return false
+}
+
+func (m Welcome) abandon() bool { _ = m.Conn.Close(); return false }
+
+func (m received) abandon() bool { m.chunk.release(); return false }
+
+func (m Take) abandon() bool {
+	mislaid := !m.Chunk.login.over.Load()
+	m.Chunk.refuseRest()
+	return mislaid
+}
+
+func (m Hear) abandon() bool {
+	if m.Run.heard {
+		return false
+	}
+	mislaid := !m.Run.chunk.login.over.Load()
+	m.Run.refuse(Pair(0).Away(EventOf(m.Run.Type)), "")
+	return mislaid
+}
+
+func (m Introduce) abandon() bool { return Hear{Run: m.Run}.abandon() }
+
+func (m Deliver) abandon() bool {
+	if !m.Run.queued {
+		m.Run.refuse(m.Away, "")
+	}
+	return false
+}
+
+func (m Refuse) abandon() bool {
+	if !m.Run.queued {
+		m.Run.settleAll(m.Code)
+	}
+	return false
+}

@@ -1,0 +1,55 @@
+package actors
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/sirupsen/logrus"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// Limits are what a connection and a user may use up.
+type Limits struct {
+	Window        int           // bytes of the relay's memory held for one connection
+	WriteDeadline time.Duration // how long a socket may take nothing before it is closed
+	AskedBy       int           // requests of one user pending at others
+	AskedOf       int           // requests pending with one user, of peers without an open session
+	Sessions      int           // sessions of one user, places reserved by its requests included
+}
+
+// Shared is what all actors of one relay have in common. Nothing of it but the counters changes while the relay runs.
+type Shared struct {
+	Root       *actor.RootContext // how goroutines that are not actors send
+	Keys       frames.Keys
+	Limits     Limits
+	Log        *logrus.Entry
+	Ledger     Ledger
+	Goroutines sync.WaitGroup // readers and writers
+
+	logins atomic.Uint64
+	salt   [16]byte // of the names that keys have in the log
+}
+
+// NewShared returns what the actors of one relay share.
+func NewShared(root *actor.RootContext, keys frames.Keys, limits Limits, log *logrus.Entry) *Shared {
+	s := &Shared{Root: root, Keys: keys, Limits: limits, Log: log}
+	_, _ = rand.Read(s.salt[:]) // never fails
+	return s
+}
+
+// Alias is what a key is called in the log: 8 hex digits that mean nothing once the relay was stopped.
+func (s *Shared) Alias(k frames.Key) string {
+	h := sha256.New()
+	h.Write(s.salt[:])
+	h.Write(k)
+	return hex.EncodeToString(h.Sum(nil)[:4])
+}
+
+// bug is the value of a panic of ours: something that cannot be. It holds no data of clients, so it may be logged.
+type bug string

@@ -1,0 +1,276 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// UserActor is one public key: it decides what its client may say to whom, and is the authority on what reaches its client.
+//
+//	          Join                 Terminated                 every LetGo
+//	vacant ──────────► online ───────────────────► leaving ───────────────► vacant, or online for the next Join
+//	   │
+//	   └─ Vacated: stops
+//
+// Whoever may still send to it is in its pairs, or is the Registry; it stops when neither can.
+type UserActor struct{ *user }
+
+// user is the state of a UserActor. It survives crashes: the actor starts again with the same.
+type user struct {
+	shared   *Shared
+	registry *actor.PID
+	key      frames.Key
+	phase    phase
+	login    *Login // who is connected; nil unless online
+	next     []Join // who wants to be, once everything of the last login has ended
+	heard    uint64 // the last message of the Registry's, by its Seq
+
+	pairs                  map[string]*pair // by the peer's key
+	asked, invited, places int              // pairs that are Asked; Invited but not Open; Asked or Open
+	farewells              map[string]bool  // peers that have not answered Ended
+	chunks                 []*Chunk         // what our client sent and was not walked yet, in order
+	gathered               []*pair          // whose run of the first chunk was not sent yet
+	refused                *Run             // the last run of frames that were refused while walking the first chunk
+	refusal                frames.Code      // of refused
+	refusalText            string           // of refused
+	asking                 *Run             // a StartSession that was not answered yet; the walk waits for it
+	askingTo               frames.Key       // its recipient
+	askedAt                time.Time
+}
+
+type phase uint8
+
+const (
+	vacant phase = iota
+	online
+	leaving
+)
+
+// pair is the relation to one peer.
+type pair struct {
+	state Pair
+	peer  frames.Key
+	user  *actor.PID // the peer's UserActor
+	run   *Run       // messages gathered from the chunk that is being walked
+}
+
+// UserProps makes the UserActor of a key. The actor keeps the key.
+func UserProps(shared *Shared, key frames.Key, registry *actor.PID) *actor.Props {
+	u := &user{
+		shared: shared, registry: registry, key: key, pairs: map[string]*pair{}, farewells: map[string]bool{},
+	}
+	return actor.PropsFromProducer(func() actor.Actor { return &UserActor{u} }, WithSafeMailbox(u.quarantine))
+}
+
+// Receive implements actor.Actor.
+func (u *UserActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started, *actor.Restarting, *actor.Stopped:
+	case *actor.Stopping:
+		u.abandon()
+	case *actor.Terminated:
+		ctx.Send(ctx.Self(), departed{m.Who}) // system messages are not tried again after a crash
+	case departed:
+		u.gone(ctx, m.connection)
+	case Join:
+		u.join(ctx, m)
+	case Take:
+		u.take(ctx, m.Chunk)
+	case walk:
+		u.walk(ctx)
+	case Hear:
+		u.hear(ctx, m)
+	case Answered:
+		u.answered(ctx, m)
+	case unavailable:
+		u.unavailable(ctx, m.run)
+	case Ended:
+		u.ended(ctx, m)
+	case LetGo:
+		delete(u.farewells, string(m.Peer))
+		u.left(ctx)
+	case Vacated:
+		ctx.Stop(ctx.Self())
+	case GiveUp:
+		if u.login != nil {
+			ctx.Send(u.login.Connection, Close{Code: frames.Internal})
+		}
+	default:
+		Abandon(m)
+	}
+}
+
+// join makes a login ours, if nobody else is.
+func (u *user) join(ctx actor.Context, m Join) {
+	u.heard = max(u.heard, m.Seq)
+	switch {
+	case u.phase == leaving:
+		u.next = append(u.next, m) // the last login ends first, all of it
+	case u.login == m.Login: // asked again, after a crash
+	case u.login != nil:
+		ctx.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.KeyInUse})
+	default:
+		u.phase, u.login = online, m.Login
+		m.Login.User = ctx.Self()
+		ctx.Watch(m.Login.Connection)
+		ctx.Send(m.Login.Connection, Joined{Login: m.Login})
+		u.shared.Log.WithField("user", u.shared.Alias(u.key)).Debug("user online")
+	}
+}
+
+// hear decides whether a peer's run reaches our client.
+func (u *user) hear(ctx actor.Context, m Hear) {
+	u.heard = max(u.heard, m.Seq)
+	run := m.Run
+	if run.heard { // handled before a crash
+		return
+	}
+	event, from := EventOf(run.Type), run.From()
+	p := u.pair(from)
+	room := u.invited < u.shared.Limits.AskedOf
+	state, code := p.state.Hear(event, Here{Connected: u.phase == online, Room: room})
+	away := p.state.Away(event)
+	run.heard = true
+	if code == 0 {
+		p.user = run.Sender()
+		u.set(p, state)
+	}
+	if event == Start {
+		ctx.Send(run.Sender(), Answered{Run: run, Code: code, User: ctx.Self()})
+	} else if code != 0 {
+		run.refuse(code, "")
+	}
+	if code == 0 {
+		ctx.Send(u.login.Connection, Deliver{Run: run, Away: away})
+	}
+	if u.phase == vacant {
+		u.vacate(ctx) // the Registry did not let us go because of this very message
+	}
+}
+
+// ended forgets a peer that has left.
+func (u *user) ended(ctx actor.Context, m Ended) {
+	if p, ok := u.pairs[string(m.Peer)]; ok && p.user.Equal(m.User) {
+		u.sendRun(ctx, p)
+		u.set(p, p.state.Left(false))
+	}
+	ctx.Send(m.User, LetGo{Peer: u.key})
+}
+
+// gone ends everything of the login whose connection has stopped: all of it before the key can log in again.
+func (u *user) gone(ctx actor.Context, who *actor.PID) {
+	if u.login == nil || !u.login.Connection.Equal(who) {
+		return
+	}
+	u.phase = leaving
+	u.shared.Log.WithField("user", u.shared.Alias(u.key)).Debug("user gone")
+	u.dropChunks()
+	u.login = nil
+	for _, p := range u.pairs {
+		u.farewell(ctx, p)
+	}
+	u.left(ctx)
+}
+
+func (u *user) farewell(ctx actor.Context, p *pair) {
+	u.farewells[string(p.peer)] = true
+	ctx.Send(p.user, Ended{Peer: u.key, User: ctx.Self()})
+	u.set(p, p.state.Left(false))
+}
+
+// left goes on when the last login has ended for everybody.
+func (u *user) left(ctx actor.Context) {
+	if u.phase != leaving || len(u.farewells) > 0 || u.asking != nil {
+		return
+	}
+	u.phase = vacant
+	for len(u.next) > 0 {
+		m := u.next[0]
+		u.next = u.next[1:]
+		u.join(ctx, m)
+	}
+	if u.phase == vacant {
+		u.vacate(ctx)
+	}
+}
+
+func (u *user) vacate(ctx actor.Context) {
+	ctx.Send(u.registry, Vacate{Key: u.key, User: ctx.Self(), Heard: u.heard})
+}
+
+// pair returns the relation to a peer; a fresh one is kept by set only.
+func (u *user) pair(peer frames.Key) *pair {
+	if p, ok := u.pairs[string(peer)]; ok {
+		return p
+	}
+	return &pair{peer: append(frames.Key(nil), peer...)}
+}
+
+// set changes a pair's state, and what is counted of it.
+func (u *user) set(p *pair, to Pair) {
+	u.count(p.state, -1)
+	u.count(to, +1)
+	p.state = to
+	if to == 0 {
+		delete(u.pairs, string(p.peer))
+	} else {
+		u.pairs[string(p.peer)] = p
+	}
+}
+
+func (u *user) count(s Pair, n int) {
+	if s&Asked != 0 {
+		u.asked += n
+	}
+	if s&(Invited|Open) == Invited {
+		u.invited += n
+	}
+	if s&(Asked|Open) != 0 {
+		u.places += n
+	}
+}
+
+// quarantine settles a message on which the actor crashed twice.
+func (u *user) quarantine(ctx actor.Context, message any) {
+	switch m := message.(type) {
+	case Take, walk:
+		u.skip()
+		ctx.Send(ctx.Self(), walk{})
+	case Hear:
+		if m.Run.heard {
+			return
+		}
+		m.Run.heard = true
+		if m.Run.Type == frames.TypeStart {
+			ctx.Send(m.Run.Sender(), Answered{Run: m.Run, Code: frames.Internal})
+			return
+		}
+		m.Run.refuse(frames.Internal, "")
+	case Answered, unavailable:
+		if u.asking != nil {
+			u.asking.refuse(frames.Internal, "")
+			u.asking = nil
+			ctx.Send(ctx.Self(), walk{})
+		}
+	case Join:
+		ctx.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.Internal})
+	case Ended:
+		u.ended(ctx, m) // the peer waits for the answer
+	case departed:
+		u.gone(ctx, m.connection)
+	default:
+		Abandon(m)
+	}
+}
+
+// abandon settles what is held when the actor is stopped from outside.
+func (u *user) abandon() {
+	u.dropChunks()
+	if u.asking != nil {
+		u.asking.refuse(frames.Offline, "")
+		u.asking = nil
+	}
+}

@@ -1,0 +1,204 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// The walk: a UserActor goes through what its client sent, frame by frame and in order. Messages to one peer are gathered
+// in a run, which is sent when the chunk ends or another kind of frame comes. A StartSession makes the walk wait until
+// the peer's actor has answered, so that whatever follows to that peer takes the same way and cannot overtake it.
+
+// take queues a chunk of our client and walks on.
+func (u *user) take(ctx actor.Context, c *Chunk) {
+	if c.login != u.login || c.login.over.Load() {
+		c.refuseRest() // its login is over
+		return
+	}
+	if n := len(u.chunks); n == 0 || u.chunks[n-1] != c { // else it crashed on the way
+		u.chunks = append(u.chunks, c)
+	}
+	u.walk(ctx)
+}
+
+func (u *user) walk(ctx actor.Context) {
+	for len(u.chunks) > 0 && u.asking == nil {
+		c := u.chunks[0]
+		for t, whole := c.frame(); whole != nil && u.asking == nil; t, whole = c.frame() {
+			u.frame(ctx, c, t, whole[frames.HeaderSize:])
+		}
+		u.flush(ctx)
+		if u.asking == nil {
+			u.chunks = u.chunks[1:]
+			c.release()
+		}
+	}
+}
+
+// frame judges the frame at the chunk's mark, and moves the mark behind it.
+func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte) {
+	if !t.Carries() {
+		code := frames.Unsupported
+		if t == frames.TypeLogin {
+			code = frames.AlreadyLoggedIn
+		}
+		u.refuse(c, code, "")
+		return
+	}
+	peer, rest, err := u.shared.Keys.Split(payload)
+	if err == nil && t != frames.TypeMessage {
+		err = frames.CheckSealed(rest)
+	}
+	switch {
+	case err != nil:
+		u.refuse(c, frames.Malformed, refusalOf(err).Text)
+	case string(peer) == string(u.key):
+		u.refuse(c, frames.BadKey, "this is your own key")
+	case t == frames.TypeMessage:
+		u.message(c, peer)
+	default:
+		u.flush(ctx) // or the frame would overtake what was gathered
+		u.offer(ctx, c, peer, EventOf(t))
+	}
+}
+
+// message gathers a Message.
+func (u *user) message(c *Chunk, peer frames.Key) {
+	p, ok := u.pairs[string(peer)]
+	if !ok || p.state&Open == 0 { // Say's answer, without a fresh pair for every stranger's frame
+		u.refuse(c, frames.NoSession, "")
+		return
+	}
+	if p.run == nil {
+		u.gathered = append(u.gathered, p)
+		p.run = c.run(len(peer))
+		return
+	}
+	p.run.add()
+}
+
+// offer passes on a StartSession or an AcceptSession.
+func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
+	p := u.pair(peer)
+	limits := u.shared.Limits
+	state, code := p.state.Say(e, Allowance{Ask: u.asked < limits.AskedBy, Open: u.places < limits.Sessions})
+	if code != 0 {
+		u.refuse(c, code, "")
+		return
+	}
+	run := c.run(len(peer))
+	if e == Accept {
+		u.set(p, state)
+		ctx.Send(p.user, Hear{Run: run})
+		return
+	}
+	u.asking, u.askingTo, u.askedAt = run, p.peer, time.Now()
+	if p.user != nil {
+		ctx.Send(p.user, Hear{Run: run})
+	} else {
+		ctx.Send(u.registry, Introduce{To: p.peer, Run: run})
+	}
+}
+
+// answered goes on after the peer's actor, or the Registry, has decided on our StartSession.
+func (u *user) answered(ctx actor.Context, m Answered) {
+	if m.Run != u.asking {
+		return // answered before a crash
+	}
+	p := u.pair(u.askingTo)
+	switch {
+	case m.Code == 0:
+		p.user = m.User
+		u.set(p, p.state|Asked)
+		u.asking = nil
+		if u.phase == leaving {
+			u.farewell(ctx, p)
+		}
+	case m.Code == frames.Unavailable && u.phase == online:
+		// Always as late, so that the time does not tell who is unknown and who is away (docs/protocol.md, UNAVAILABLE).
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		time.AfterFunc(unavailableAfter-time.Since(u.askedAt), func() { root.Send(self, unavailable{run: m.Run}) })
+		return
+	default:
+		u.asking.refuse(m.Code, "")
+		u.asking = nil
+	}
+	u.walk(ctx)
+	u.left(ctx)
+}
+
+// unavailableAfter is the time from a StartSession to UNAVAILABLE.
+const unavailableAfter = 20 * time.Millisecond
+
+func (u *user) unavailable(ctx actor.Context, run *Run) {
+	if run != u.asking {
+		return
+	}
+	u.asking = nil
+	run.refuse(frames.Unavailable, "")
+	u.walk(ctx)
+	u.left(ctx)
+}
+
+// refuse refuses the frame at the chunk's mark. Refusals of one kind in a row travel together.
+func (u *user) refuse(c *Chunk, code frames.Code, text string) {
+	t, _ := c.frame()
+	if u.refused != nil && u.refused.Type == t && u.refusal == code && u.refusalText == text {
+		u.refused.add()
+		return
+	}
+	u.sendRefused()
+	u.refused, u.refusal, u.refusalText = c.run(0), code, text
+}
+
+func (u *user) sendRefused() {
+	if run := u.refused; run != nil {
+		u.refused = nil
+		run.refuse(u.refusal, u.refusalText)
+	}
+}
+
+// flush sends what was gathered.
+func (u *user) flush(ctx actor.Context) {
+	for len(u.gathered) > 0 {
+		u.sendRun(ctx, u.gathered[0])
+		u.gathered = u.gathered[1:]
+	}
+	u.gathered = nil
+	u.sendRefused()
+}
+
+func (u *user) sendRun(ctx actor.Context, p *pair) {
+	if run := p.run; run != nil {
+		p.run = nil
+		ctx.Send(p.user, Hear{Run: run})
+	}
+}
+
+// skip refuses the frame on which the walk crashed.
+func (u *user) skip() {
+	if len(u.chunks) > 0 && u.asking == nil {
+		if _, whole := u.chunks[0].frame(); whole != nil {
+			u.refuse(u.chunks[0], frames.Internal, "")
+		}
+	}
+}
+
+// dropChunks refuses what was not walked: its login is over. What was gathered is refused, too.
+func (u *user) dropChunks() {
+	for _, p := range u.gathered {
+		if run := p.run; run != nil {
+			p.run = nil
+			run.refuse(frames.Offline, "")
+		}
+	}
+	u.gathered = nil
+	u.sendRefused()
+	for _, c := range u.chunks {
+		c.refuseRest()
+	}
+	u.chunks = nil
+}

@@ -1,0 +1,82 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// window is the memory of the relay that one connection may hold. Its reader takes, whoever settles the last frame of a
+// chunk gives back; a reader whose window is used up does not read, so TCP slows its client down.
+type window struct {
+	size   int64
+	used   atomic.Int64
+	closed atomic.Bool
+	wake   chan struct{} // one slot; never closed
+}
+
+func newWindow(size int) *window { return &window{size: int64(size), wake: make(chan struct{}, 1)} }
+
+// take takes n bytes without waiting. Owned by the reader.
+func (w *window) take(n int) { w.used.Add(int64(n)) }
+
+func (w *window) give(n int) {
+	w.used.Add(-int64(n))
+	w.signal()
+}
+
+// close ends all waiting.
+func (w *window) close() {
+	w.closed.Store(true)
+	w.signal()
+}
+
+func (w *window) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// room waits until the window is not used up. Owned by the reader.
+func (w *window) room() { w.until(w.size) }
+
+// quiet waits until everything was given back. Owned by the reader.
+func (w *window) quiet() { w.until(0) }
+
+func (w *window) until(used int64) {
+	for w.used.Load() > used && !w.closed.Load() {
+		<-w.wake
+	}
+}
+
+// The sizes of buffers: an idle connection holds a small one, a busy one reads as much as one largest frame.
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = frames.HeaderSize + frames.MaxPayload
+)
+
+var smallBuffers, largeBuffers = pool(smallBuffer), pool(largeBuffer)
+
+func pool(size int) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		b := make([]byte, size)
+		return &b
+	}}
+}
+
+func getBuffer(size int) *[]byte {
+	if size <= smallBuffer {
+		return smallBuffers.Get().(*[]byte)
+	}
+	return largeBuffers.Get().(*[]byte)
+}
+
+func putBuffer(b *[]byte) {
+	if len(*b) <= smallBuffer {
+		smallBuffers.Put(b)
+		return
+	}
+	largeBuffers.Put(b)
+}
