@@ -1,0 +1,92 @@
+package supervisor
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/mdeiml/blubbel-server/actors"
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// Connections supervises the connections. When the relay stops it lets all of them settle what is under way before it
+// closes the first, so that nothing is refused only because the other end was closed a moment earlier.
+//
+//	open ──Drain──► draining ──all Drained──► closing ──all gone──► (tells its parent)
+type Connections struct {
+	config   *Config
+	shared   *actors.Shared
+	registry *actor.PID
+	phase    phase
+	busy     map[string]struct{} // ids of connections that are still draining
+}
+
+type phase uint8
+
+const (
+	open phase = iota
+	draining
+	closing
+)
+
+// emptied tells the top actor that there is no connection any more, and will be none.
+type emptied struct{}
+
+func connectionsProps(c *Config, shared *actors.Shared, registry *actor.PID) *actor.Props {
+	return actor.PropsFromProducer(
+		func() actor.Actor { return &Connections{config: c, shared: shared, registry: registry} },
+		actor.WithSupervisor(&closeConnection{crashLog{c.Log}}),
+		actors.WithSafeMailbox(func(_ actor.Context, message any) { actors.Abandon(message) }),
+	)
+}
+
+// Receive implements actor.Actor.
+func (c *Connections) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case actors.Welcome:
+		c.welcome(ctx, m)
+	case actors.Drain:
+		c.drain(ctx)
+	case actors.Drained:
+		c.drained(ctx, m.Connection)
+	case *actor.Terminated:
+		c.drained(ctx, m.Who)
+	}
+}
+
+func (c *Connections) welcome(ctx actor.Context, m actors.Welcome) {
+	if c.phase != open {
+		actors.Abandon(m)
+		return
+	}
+	props := actors.ConnectionProps(c.shared, m.Conn, c.registry)
+	ctx.Spawn(c.config.Props(KindConnection, props))
+}
+
+func (c *Connections) drain(ctx actor.Context) {
+	if c.phase != open {
+		return
+	}
+	c.phase = draining
+	c.busy = map[string]struct{}{}
+	for _, connection := range ctx.Children() {
+		c.busy[connection.Id] = struct{}{}
+		ctx.Send(connection, actors.Drain{})
+	}
+	c.goOn(ctx)
+}
+
+func (c *Connections) drained(ctx actor.Context, connection *actor.PID) {
+	delete(c.busy, connection.Id)
+	c.goOn(ctx)
+}
+
+func (c *Connections) goOn(ctx actor.Context) {
+	if c.phase == draining && len(c.busy) == 0 {
+		c.phase = closing
+		for _, connection := range ctx.Children() {
+			ctx.Send(connection, actors.Close{Code: frames.ShuttingDown})
+		}
+	}
+	if c.phase == closing && len(ctx.Children()) == 0 {
+		ctx.Send(ctx.Parent(), emptied{})
+	}
+}

@@ -1,0 +1,27 @@
+// Package supervisor is the tree: who is whose child, what a crash means, and how the relay is configured, started and
+// stopped. A program that embeds the relay needs this package alone.
+//
+//	relay                 the top actor of one relay
+//	├── registry          Registry          which UserActor a key has; supervises users
+//	│   └── user          UserActor         one per public key: consent, routing
+//	└── connections       Connections       supervises connections
+//	    └── connection    ConnectionActor   one per TCP connection: login, then the writing side of the socket
+//
+// What a crash (a panic) of each means:
+//
+//	who                what happens                                       what a client sees
+//	ConnectionActor    stopped, its socket closed; what it had not        end of stream; it connects again
+//	                   written is refused with OFFLINE
+//	UserActor          restarted with its state; the message in hand is   nothing, or INTERNAL for one frame
+//	                   tried once more, then refused
+//	UserActor, often   the same, and its connection is closed             end of stream; it connects again
+//	Registry,          resumed: same instance, same children; message     nothing, or INTERNAL for one frame
+//	Connections        in hand as above
+//	relay              recovered inside its own Receive                   nothing
+//	reader, writer     become a message to their ConnectionActor          as ConnectionActor
+//
+// A connection does not restart, because half of a frame may be lost with it, and a byte stream out of step cannot be
+// repaired; a new connection can be had. It is not a child of a user, because a restart stops an actor's children.
+//
+// Each crash is one line in the log and one [Crashed] on the event stream of the actor system.
+package supervisor

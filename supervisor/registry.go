@@ -1,0 +1,96 @@
+package supervisor
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/mdeiml/blubbel-server/actors"
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// Registry knows which UserActor a key has, and supervises them. A UserActor is spawned for the first login of its key,
+// never for being asked for.
+type Registry struct {
+	config *Config
+	shared *actors.Shared
+	users  map[string]*entry // by key
+	keys   map[string]string // by the id of the UserActor's PID
+}
+
+type entry struct {
+	user *actor.PID
+	sent uint64 // how many messages of ours it was sent; it may go when it has seen them all
+}
+
+func registryProps(c *Config, shared *actors.Shared) *actor.Props {
+	return actor.PropsFromProducer(
+		func() actor.Actor {
+			return &Registry{config: c, shared: shared, users: map[string]*entry{}, keys: map[string]string{}}
+		},
+		actor.WithSupervisor(&restart{crashLog{c.Log}, c.Crashes, c.CrashWindow}),
+		actors.WithSafeMailbox(decline),
+	)
+}
+
+// Receive implements actor.Actor.
+func (r *Registry) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case actors.Join:
+		r.join(ctx, m)
+	case actors.Introduce:
+		r.introduce(ctx, m)
+	case actors.Vacate:
+		r.vacate(ctx, m)
+	case *actor.Terminated:
+		r.forget(m.Who)
+	}
+}
+
+func (r *Registry) join(ctx actor.Context, m actors.Join) {
+	key := string(m.Login.Key)
+	e, ok := r.users[key]
+	if !ok {
+		props := actors.UserProps(r.shared, m.Login.Key, ctx.Self())
+		e = &entry{user: ctx.Spawn(r.config.Props(KindUser, props))}
+		r.users[key], r.keys[e.user.Id] = e, key
+	}
+	e.sent++
+	m.Seq = e.sent
+	ctx.Send(e.user, m)
+}
+
+func (r *Registry) introduce(ctx actor.Context, m actors.Introduce) {
+	e, ok := r.users[string(m.To)]
+	if !ok {
+		ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Unavailable})
+		return
+	}
+	e.sent++
+	ctx.Send(e.user, actors.Hear{Run: m.Run, Seq: e.sent})
+}
+
+func (r *Registry) vacate(ctx actor.Context, m actors.Vacate) {
+	e, ok := r.users[string(m.Key)]
+	if ok && e.user.Equal(m.User) && e.sent == m.Heard {
+		r.forget(m.User)
+		ctx.Send(m.User, actors.Vacated{})
+	}
+}
+
+func (r *Registry) forget(user *actor.PID) {
+	if key, ok := r.keys[user.Id]; ok {
+		delete(r.keys, user.Id)
+		delete(r.users, key)
+	}
+}
+
+// decline answers a message on which the Registry crashed twice.
+func decline(ctx actor.Context, message any) {
+	switch m := message.(type) {
+	case actors.Join:
+		ctx.Send(m.Login.Connection, actors.Rejected{Login: m.Login, Code: frames.Internal})
+	case actors.Introduce:
+		ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Internal})
+	default:
+		actors.Abandon(m)
+	}
+}

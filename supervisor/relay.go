@@ -1,0 +1,187 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/eventstream"
+	"github.com/sirupsen/logrus"
+
+	"github.com/mdeiml/blubbel-server/actors"
+	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/listener"
+)
+
+// Relay is one relay: a tree of actors in an actor system of its host's. It has no globals, installs no signal handlers, never exits the
+// process, and listens only where it is told to. Several can live in one system.
+type Relay struct {
+	config Config
+
+	// Set by Spawn.
+	shared  *actors.Shared
+	top     *actor.PID
+	letters *eventstream.Subscription
+
+	stop     sync.Once
+	stopping chan struct{} // closed when the relay begins to stop
+	done     chan struct{} // closed when no actor and no goroutine of the relay is left
+}
+
+// New returns a relay that does nothing yet. It fails if the configuration is not valid.
+func New(config Config) (*Relay, error) {
+	config = config.withDefaults()
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	return &Relay{config: config, stopping: make(chan struct{}), done: make(chan struct{})}, nil
+}
+
+// Spawn starts the relay's actors below parent: the root context of an actor system, or the context of an actor of the host's. The name
+// must be unique below parent. A relay is spawned once.
+//
+// When the host stops the returned actor, the relay stops at once, as after Stop with no time left; when a strategy of the host's
+// restarts it, all connections are closed, and it serves on.
+func (r *Relay) Spawn(parent actor.SpawnerContext, name string) (*actor.PID, error) {
+	if r.top != nil {
+		return nil, errors.New("supervisor: this relay was spawned already")
+	}
+	system := parent.ActorSystem()
+	r.shared = actors.NewShared(
+		system.Root,
+		frames.Keys{MinBits: r.config.MinKeyBits, MaxBits: r.config.MaxKeyBits, SeedRaw: r.config.SeedRawKeys},
+		actors.Limits{
+			Window: r.config.Window, WriteDeadline: r.config.WriteDeadline,
+			AskedBy: r.config.AskedBy, AskedOf: r.config.AskedOf, Sessions: r.config.Sessions,
+		},
+		r.config.Log,
+	)
+	r.letters = system.EventStream.Subscribe(r.deadLetter)
+	top, err := parent.SpawnNamed(topProps(r), name)
+	if err != nil {
+		system.EventStream.Unsubscribe(r.letters)
+		return nil, err
+	}
+	r.top = top
+	return top, nil
+}
+
+// Serve accepts connections from ln until the context ends or the relay stops, and returns nil then. It closes ln. There may be
+// as many listeners as the host likes, each with a Serve of its own. Any other error is the listener's.
+func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
+	if r.top == nil {
+		return errors.New("supervisor: Serve before Spawn")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	served := make(chan struct{})
+	defer close(served)
+	go func() { // ends with Serve
+		select {
+		case <-r.stopping:
+			cancel()
+		case <-served:
+		}
+	}()
+	return listener.Serve(ctx, ln, r.config.Log, func(conn net.Conn) {
+		r.shared.Root.Send(r.top, actors.Welcome{Conn: conn})
+	})
+}
+
+// Stop ends the relay: it accepts nobody and reads nothing any more, settles what is under way, tells every client
+// SHUTTING_DOWN, and closes. When the context ends first, connections are closed as they are, what was under way is
+// settled as refused, and the context's error is returned. Either way no actor and no goroutine of the relay is left;
+// the host's actor system goes on. Stop may be called more than once.
+func (r *Relay) Stop(ctx context.Context) error {
+	if r.top == nil {
+		return nil
+	}
+	r.stop.Do(func() {
+		close(r.stopping)
+		r.shared.Root.Send(r.top, actors.Drain{})
+	})
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		r.shared.Root.Stop(r.top)
+		<-r.done
+		return ctx.Err()
+	}
+}
+
+// Done is closed when the relay has stopped and nothing of it is left.
+func (r *Relay) Done() <-chan struct{} { return r.done }
+
+// Account returns what became of the frames the relay has taken so far.
+func (r *Relay) Account() actors.Account {
+	if r.shared == nil {
+		return actors.Account{}
+	}
+	return r.shared.Ledger.Read()
+}
+
+// deadLetter settles a frame that was sent to an actor that is gone.
+func (r *Relay) deadLetter(event any) {
+	letter, ok := event.(*actor.DeadLetterEvent)
+	if !ok {
+		return
+	}
+	if actors.Abandon(letter.Message) {
+		r.shared.Ledger.Mislaid()
+		r.config.Log.WithField("actor", letter.PID.Id).Error("a frame was sent to an actor that is gone; this is a bug")
+	}
+}
+
+// ended is called when the tree is gone. The goroutines follow: their sockets are closed.
+func (r *Relay) ended(system *actor.ActorSystem) {
+	r.stop.Do(func() { close(r.stopping) })
+	go func() { // ends when the readers and writers have
+		r.shared.Goroutines.Wait()
+		system.EventStream.Unsubscribe(r.letters)
+		close(r.done)
+	}()
+}
+
+// top is the actor at the top of the tree. It must not crash: what happens then is up to the host's strategy.
+type top struct {
+	relay       *Relay
+	log         *logrus.Entry
+	registry    *actor.PID
+	connections *actor.PID
+}
+
+func topProps(r *Relay) *actor.Props {
+	return actor.PropsFromProducer(
+		func() actor.Actor { return &top{relay: r, log: r.config.Log} },
+		actor.WithSupervisor(&resume{crashLog{r.config.Log}}),
+		actors.WithSafeMailbox(func(_ actor.Context, message any) { actors.Abandon(message) }),
+	)
+}
+
+// Receive implements actor.Actor.
+func (t *top) Receive(ctx actor.Context) {
+	defer func() {
+		if p := recover(); p != nil {
+			crashLog{t.log}.crashed(ctx.ActorSystem(), ctx.Self(), actors.NewCrash(p), "recovered")
+		}
+	}()
+	switch ctx.Message().(type) {
+	case *actor.Started:
+		t.start(ctx)
+	case *actor.Stopped:
+		t.relay.ended(ctx.ActorSystem())
+	case actors.Welcome, actors.Drain:
+		ctx.Send(t.connections, ctx.Message())
+	case emptied:
+		ctx.Stop(ctx.Self())
+	}
+}
+
+func (t *top) start(ctx actor.Context) {
+	c := &t.relay.config
+	t.registry = ctx.SpawnPrefix(c.Props(KindRegistry, registryProps(c, t.relay.shared)), "registry")
+	t.connections = ctx.SpawnPrefix(c.Props(KindConnections, connectionsProps(c, t.relay.shared, t.registry)), "connections")
+}

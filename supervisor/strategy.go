@@ -1,0 +1,56 @@
+package supervisor
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/mdeiml/blubbel-server/actors"
+)
+
+// The crash table of doc.go as strategies. Each logs the crash, and does one thing; the safe mailbox sees to the messages.
+
+// restart restarts a user, which keeps its state. One that crashes more often than is tolerated has to close its
+// connection as well, which ends its sessions in good order; it is never stopped, because others may be sending to it.
+type restart struct {
+	log     crashLog
+	crashes int
+	within  time.Duration
+}
+
+// HandleFailure implements actor.SupervisorStrategy.
+func (s *restart) HandleFailure(
+	system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, stats *actor.RestartStatistics, reason, _ any,
+) {
+	stats.Fail()
+	done := "restarted"
+	if stats.NumberOfFailures(s.within) > s.crashes {
+		stats.Reset()
+		done = "restarted, and its connection closed"
+		system.Root.Send(child, actors.GiveUp{})
+	}
+	s.log.crashed(system, child, reason, done)
+	supervisor.RestartChildren(child)
+}
+
+// closeConnection stops a connection, which closes its socket.
+type closeConnection struct{ log crashLog }
+
+// HandleFailure implements actor.SupervisorStrategy.
+func (s *closeConnection) HandleFailure(
+	system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any,
+) {
+	s.log.crashed(system, child, reason, "closed")
+	supervisor.StopChildren(child)
+}
+
+// resume lets an actor go on as it is: a restart would stop its children.
+type resume struct{ log crashLog }
+
+// HandleFailure implements actor.SupervisorStrategy.
+func (s *resume) HandleFailure(
+	system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any,
+) {
+	s.log.crashed(system, child, reason, "resumed")
+	supervisor.ResumeChildren(child)
+}
