@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/sirupsen/logrus"
+)
+
+// options are the flags, their defaults, and what --help says about them.
+type options struct {
+	Listen      []address        `help:"Where to listen: host:port or tcp://host:port. May be given more than once. Port 0 chooses a free one." default:"127.0.0.1:8000" placeholder:"ADDRESS" sep:"none"`
+	LogLevel    string           `help:"Least level that is logged: ${enum}." enum:"trace,debug,info,warn,error" default:"info"`
+	LogFormat   string           `help:"How log lines look: ${enum}." enum:"text,json" default:"text"`
+	RateLimits  string           `help:"Limits by rate and by client address: ${enum}. (There are none yet; the flag is taken already.)" enum:"on,off" default:"on"`
+	SeedRawKeys bool             `help:"Also take the raw 128-byte keys of the first server."`
+	Version     kong.VersionFlag `help:"Print the version."`
+}
+
+// address is where to listen.
+type address string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *address) UnmarshalText(text []byte) error {
+	s := string(text)
+	scheme, rest, ok := strings.Cut(s, "://")
+	if ok && scheme != "tcp" {
+		return fmt.Errorf("%q: cannot listen on %s://, only on tcp://", s, scheme)
+	}
+	if ok {
+		s = rest
+	}
+	if _, _, err := net.SplitHostPort(s); err != nil {
+		return fmt.Errorf("%q: give it as host:port, such as 127.0.0.1:8000", text)
+	}
+	*a = address(s)
+	return nil
+}
+
+func (o options) logger(w io.Writer) *logrus.Entry {
+	log := logrus.New()
+	log.SetOutput(w)
+	if o.LogFormat == "json" {
+		log.SetFormatter(&logrus.JSONFormatter{})
+	} else {
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	}
+	level, err := logrus.ParseLevel(o.LogLevel)
+	if err == nil { // the flag allows only levels there are
+		log.SetLevel(level)
+	}
+	return logrus.NewEntry(log)
+}
+
+// version is what --version prints: the module's, as the build knows it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return "blubbel-server " + info.Main.Version
+	}
+	return "blubbel-server (devel)"
+}

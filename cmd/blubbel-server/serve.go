@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/mdeiml/blubbel-server/supervisor"
+)
+
+// serve runs a relay until ctx ends, or until it cannot accept any more.
+func serve(ctx context.Context, o options, stderr io.Writer) error {
+	log := o.logger(stderr)
+	relay, err := supervisor.New(supervisor.Config{Log: log, SeedRawKeys: o.SeedRawKeys})
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(ctx, o.Listen)
+	if err != nil {
+		return err
+	}
+	if _, err := relay.Spawn(supervisor.NewSystem(log).Root, "relay"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	served := make(chan error)
+	for _, ln := range listeners {
+		go func() { served <- relay.Serve(ctx, ln) }() // ends with ctx
+	}
+	log.WithField("listen", addresses(listeners)).Info("relay ready")
+	var failed error
+	for range listeners {
+		failed = errors.Join(failed, <-served)
+		cancel() // one that ends takes the others with it
+	}
+	log.Info("relay stopping")
+	stopping, giveUp := context.WithTimeout(context.Background(), drainTime)
+	defer giveUp()
+	if relay.Stop(stopping) != nil {
+		log.Warn("not everything under way was settled in time; the rest was refused")
+	}
+	log.WithField("frames", relay.Account().String()).Info("relay stopped")
+	return failed
+}
+
+// listen opens all the listeners, or none.
+func listen(ctx context.Context, where []address) ([]net.Listener, error) {
+	var listeners []net.Listener
+	for _, a := range where {
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", string(a))
+		if err != nil {
+			for _, ln := range listeners {
+				_ = ln.Close()
+			}
+			return nil, advise(a, err)
+		}
+		listeners = append(listeners, ln)
+	}
+	return listeners, nil
+}
+
+// advise says what to do about an address that cannot be listened on.
+func advise(a address, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("cannot listen on %s: another program does; choose another with --listen", a)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("cannot listen on %s: not permitted; ports below 1024 need privileges, choose another with --listen", a)
+	}
+	return fmt.Errorf("cannot listen on %s: %w", a, err)
+}
+
+func addresses(listeners []net.Listener) string {
+	var list []string
+	for _, ln := range listeners {
+		list = append(list, ln.Addr().String())
+	}
+	return strings.Join(list, ",")
+}
