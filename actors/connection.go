@@ -26,8 +26,9 @@ type ConnectionActor struct {
 	state    actor.ReceiveFunc
 	reader   *reader
 	out      output
-	login    *Login // the one that is on, or under way
-	asking   *Run   // the Login that is under way
+	login    *Login     // the one that is on, or under way
+	asking   *Run       // the Login that is under way
+	watched  *actor.PID // our UserActor, once we are online
 	draining bool
 	over     bool // the reader has ended
 }
@@ -45,7 +46,7 @@ func (c *ConnectionActor) Receive(ctx actor.Context) {
 	case *actor.Started:
 		c.start(ctx)
 	case *actor.Stopping:
-		c.stop()
+		c.stop(ctx)
 	case *actor.Stopped, *actor.Restarting:
 	default:
 		c.state(ctx)
@@ -65,9 +66,12 @@ func (c *ConnectionActor) start(ctx actor.Context) {
 }
 
 // stop lets go of everything, whatever led here.
-func (c *ConnectionActor) stop() {
+func (c *ConnectionActor) stop(ctx actor.Context) {
 	if c.login != nil {
 		c.login.over.Store(true)
+	}
+	if c.watched != nil {
+		ctx.Unwatch(c.watched)
 	}
 	c.reader.stop()
 	c.reader.window.close()
@@ -177,7 +181,8 @@ func (c *ConnectionActor) joined(ctx actor.Context) {
 	run := c.asking
 	c.asking = nil
 	c.state = c.online
-	ctx.Watch(c.login.User)
+	c.watched = c.login.User
+	ctx.Watch(c.watched)
 	c.reader.login.Store(c.login)
 	c.out.push(outgoing{run: run, answer: frames.LoginAccepted{}.Append(nil)})
 }

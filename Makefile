@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+.PHONY: help check format tidy vet lint test race fuzz example fmt specs-outline bench build run
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: ## everything a change must pass: the steps from format to example
+	@.ci/run
+
+format: ## is everything formatted?
+tidy: ## are go.mod and go.sum tidy?
+vet: ## go vet, for each platform
+lint: ## golangci-lint (its first use builds it, which takes some minutes)
+test: ## go test ./...
+race: ## specs, actors and supervisor under the race detector
+fuzz: ## every fuzz target, FUZZTIME each (10s)
+fuzz: export FUZZTIME ?= 10s
+example: ## the Python client against a relay built just now
+format tidy vet lint test race fuzz example:
+	@.ci/run $@
+
+fmt: ## format the code
+	go tool -modfile=tools/go.mod golangci-lint fmt
+
+specs-outline: ## the specs as prose
+	@for file in specs/*_test.go; do \
+		go run github.com/onsi/ginkgo/v2/ginkgo outline --format indent $$file; \
+	done | sed -nE \
+		-e 's/""/"/g; s/^( *)When,("?)/\1When,\2when /' \
+		-e 's/^( *)[A-Za-z]+,"?([^,].*[^"])"?,[0-9]+,[0-9]+,(true|false),.*/\1\2/p'
+
+bench: ## every benchmark
+	go test -run='^$$' -bench=. -benchmem ./...
+
+build: ## the programs, into bin/
+	go build -o bin/ ./cmd/...
+
+run: build ## a relay on port 8000
+	bin/blubbel-server

@@ -1,0 +1,78 @@
+package specs_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gleak"
+	"github.com/sirupsen/logrus"
+
+	"github.com/mdeiml/blubbel-server/supervisor"
+)
+
+// relay is what a spec talks to: a relay of its own in this process, or the running one.
+type relay struct {
+	address string
+	inside  *supervisor.Relay // nil for a running one
+}
+
+// patience is how long anything may take before a spec calls it a hang.
+const patience = 10 * time.Second
+
+// startRelay starts a relay for one spec. At the spec's end it is stopped, if the spec did not; every frame must be
+// settled then, none mislaid, and no goroutine left.
+func startRelay(change ...func(*supervisor.Config)) *relay {
+	GinkgoHelper()
+	if *running != "" {
+		return &relay{address: *running}
+	}
+	before := gleak.Goroutines()
+	log := logrus.New()
+	log.SetOutput(GinkgoWriter)
+	log.SetLevel(logrus.TraceLevel)
+	config := supervisor.Config{Log: logrus.NewEntry(log)}
+	for _, f := range change {
+		f(&config)
+	}
+	inside, err := supervisor.New(config)
+	Expect(err).NotTo(HaveOccurred())
+	_, err = inside.Spawn(supervisor.NewSystem(config.Log).Root, "relay")
+	Expect(err).NotTo(HaveOccurred())
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	served := make(chan error, 1)
+	go func() { served <- inside.Serve(context.Background(), ln) }()
+	r := &relay{address: ln.Addr().String(), inside: inside}
+	DeferCleanup(func(ctx SpecContext) {
+		r.settles(ctx)
+		Expect(inside.Stop(ctx)).To(Or(Succeed(), MatchError(context.DeadlineExceeded)))
+		Eventually(ctx, served).Should(Receive(Or(Not(HaveOccurred()), MatchError(net.ErrClosed))))
+		account := inside.Account()
+		Expect(account.InFlight).To(BeZero(), account.String())
+		Expect(account.DeadLetters).To(BeZero(), account.String())
+		Eventually(ctx, gleak.Goroutines).WithTimeout(5 * time.Second).ShouldNot(gleak.HaveLeaked(before, throttle))
+	}, NodeTimeout(patience))
+	return r
+}
+
+// throttle is a goroutine of Proto.Actor's that counts dead letters, and ends a second after the last.
+var throttle = gleak.IgnoringTopFunction("github.com/asynkron/protoactor-go/actor.NewThrottle...")
+
+// settles waits until nothing is under way.
+func (r *relay) settles(ctx context.Context) {
+	GinkgoHelper()
+	if r.inside != nil {
+		Eventually(ctx, func() int64 { return r.inside.Account().InFlight }).WithTimeout(patience).Should(BeZero())
+	}
+}
+
+// closedByPeer reports whether err is how a connection ends that the other side has closed.
+func closedByPeer(err error) bool {
+	return err != nil && !errors.Is(err, context.DeadlineExceeded) &&
+		(strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "reset") || strings.Contains(err.Error(), "broken pipe"))
+}

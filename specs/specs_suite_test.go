@@ -1,0 +1,46 @@
+package specs_test
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
+	. "github.com/onsi/gomega"
+)
+
+// running is a relay to run the specs against, instead of one in this process:
+//
+//	go test ./specs -args -relay=127.0.0.1:8000
+var running = flag.String("relay", "", "host:port of a running relay to run the specs against")
+
+func TestSpecs(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "The relay")
+}
+
+// needsInside skips a spec that looks into the relay, when there is only one to talk to.
+func needsInside(why string) {
+	GinkgoHelper()
+	if *running != "" {
+		Skip(why)
+	}
+}
+
+var _ = ReportAfterSuite("what was skipped", func(report Report) {
+	if *running == "" {
+		return
+	}
+	reasons, skipped := map[string]int{}, 0
+	for _, spec := range report.SpecReports {
+		if spec.State.Is(types.SpecStateSkipped) && spec.Failure.Message != "" {
+			reasons[spec.Failure.Message]++
+			skipped++
+		}
+	}
+	fmt.Printf("against %s; skipped %d specs:\n", *running, skipped)
+	for why, n := range reasons {
+		fmt.Printf("  %d: %s\n", n, why)
+	}
+})
