@@ -29,6 +29,7 @@ type Chunk struct {
 	bytes  []byte       // the frames, in buffer
 	at     int          // where the walk goes on: the frame at this offset is next. The mark a retry goes on behind
 	number uint64       // request number of the frame at this offset
+	taken  bool         // its UserActor has it: a mark, should that crash with the message in hand
 	open   atomic.Int32 // runs not settled yet, and one for whoever walks the chunk
 }
 
@@ -92,8 +93,11 @@ type Run struct {
 	chunk   *Chunk
 	keySize int
 	spans   []span
-	heard   bool // the recipient's UserActor has passed it on: a mark, should it crash
-	queued  bool // it waits in a connection's output: a mark, should that crash
+
+	// What was done with it: marks, each set once, should an actor crash with the message in hand that did it.
+	heard     bool // the recipient's UserActor has decided
+	delivered bool // it was put into the recipient's output
+	returned  bool // it was put into the sender's output
 }
 
 // span is frames that follow each other in the chunk.
@@ -168,7 +172,6 @@ func (r *Run) settleAll(code frames.Code) {
 
 // refuse sends the run back to the connection it came from, which tells the client.
 func (r *Run) refuse(code frames.Code, text string) {
-	r.queued = false
 	if r.chunk.login.over.Load() {
 		r.settleAll(code)
 		return

@@ -114,8 +114,10 @@ func (c *ConnectionActor) joining(ctx actor.Context) {
 func (c *ConnectionActor) online(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case Deliver:
+		m.Run.delivered = true
 		c.out.push(outgoing{run: m.Run, away: m.Away})
 	case Refuse:
+		m.Run.returned = true
 		c.out.push(outgoing{run: m.Run, code: m.Code, text: m.Text})
 	case *actor.Terminated: // the UserActor was stopped; nobody can speak for this client any more
 		ctx.Stop(ctx.Self())

@@ -162,6 +162,9 @@ func (m Welcome) abandon() bool { _ = m.Conn.Close(); return false }
 func (m received) abandon() bool { m.chunk.release(); return false }
 
 func (m Take) abandon() bool {
+	if m.Chunk.taken {
+		return false
+	}
 	mislaid := !m.Chunk.login.over.Load()
 	m.Chunk.refuseRest()
 	return mislaid
@@ -179,14 +182,14 @@ func (m Hear) abandon() bool {
 func (m Introduce) abandon() bool { return Hear{Run: m.Run}.abandon() }
 
 func (m Deliver) abandon() bool {
-	if !m.Run.queued {
+	if !m.Run.delivered {
 		m.Run.refuse(m.Away, "")
 	}
 	return false
 }
 
 func (m Refuse) abandon() bool {
-	if !m.Run.queued {
+	if !m.Run.returned {
 		m.Run.settleAll(m.Code)
 	}
 	return false

@@ -42,7 +42,6 @@ func (o *output) push(out outgoing) {
 		out.fail()
 		return
 	}
-	out.run.queued = true
 	o.queue = append(o.queue, out)
 	o.flush()
 }

@@ -236,7 +236,11 @@ func (u *user) count(s Pair, n int) {
 // quarantine settles a message on which the actor crashed twice.
 func (u *user) quarantine(ctx actor.Context, message any) {
 	switch m := message.(type) {
-	case Take, walk:
+	case Take:
+		u.enqueue(m.Chunk)
+		u.skip()
+		ctx.Send(ctx.Self(), walk{})
+	case walk:
 		u.skip()
 		ctx.Send(ctx.Self(), walk{})
 	case Hear:

@@ -14,14 +14,20 @@ import (
 
 // take queues a chunk of our client and walks on.
 func (u *user) take(ctx actor.Context, c *Chunk) {
-	if c.login != u.login || c.login.over.Load() {
+	u.enqueue(c)
+	u.walk(ctx)
+}
+
+func (u *user) enqueue(c *Chunk) {
+	switch {
+	case c.taken: // before a crash; what is left of it is in chunks
+	case c.login != u.login || c.login.over.Load():
+		c.taken = true
 		c.refuseRest() // its login is over
-		return
-	}
-	if n := len(u.chunks); n == 0 || u.chunks[n-1] != c { // else it crashed on the way
+	default:
+		c.taken = true
 		u.chunks = append(u.chunks, c)
 	}
-	u.walk(ctx)
 }
 
 func (u *user) walk(ctx actor.Context) {

@@ -105,6 +105,21 @@ var _ = Describe("Sending a message", func() {
 		}, SpecTimeout(patience))
 	})
 
+	When("a new key is asked for in between", func() {
+		It("keeps the order of all of Alice's frames", func(ctx SpecContext) {
+			alice, bob := startRelay().session(ctx)
+			ask := frames.StartSession{Peer: bob.key, Sealed: []byte("a new key")}
+			alice.says(
+				frames.Message{Peer: bob.key, Body: []byte("1")}, ask, frames.Message{Peer: bob.key, Body: []byte("2")},
+				frames.Message{Peer: bob.key, Body: []byte("3")}, ask, frames.Message{Peer: bob.key, Body: []byte("4")},
+			)
+			ask.Peer = alice.key
+			for _, f := range []frames.Frame{message(alice, "1"), ask, message(alice, "2"), message(alice, "3"), ask, message(alice, "4")} {
+				Expect(bob.hears(ctx)).To(Equal(f))
+			}
+		}, SpecTimeout(patience))
+	})
+
 	When("their keys differ in length", func() {
 		It("swaps them without touching the body", func(ctx SpecContext) {
 			r := startRelay()

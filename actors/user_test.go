@@ -1,0 +1,194 @@
+package actors
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/sirupsen/logrus"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// stage is a UserActor among probes: actors that only note what they get.
+type stage struct {
+	t      *testing.T
+	system *actor.ActorSystem
+	shared *Shared
+}
+
+type probe struct {
+	*actor.PID
+	got chan any
+}
+
+func newStage(t *testing.T) *stage {
+	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(slog.NewTextHandler(io.Discard, nil))
+	}))
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	limits := Limits{Window: 1 << 20, AskedBy: 64, AskedOf: 64, Sessions: 1024}
+	return &stage{t, system, NewShared(system.Root, frames.DefaultKeys(), limits, logrus.NewEntry(log))}
+}
+
+func (s *stage) probe() probe {
+	got := make(chan any, 100)
+	pid := s.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		switch m := ctx.Message().(type) {
+		case *actor.Started, *actor.Stopping, *actor.Stopped:
+		default:
+			got <- m
+		}
+	}))
+	return probe{pid, got}
+}
+
+func (s *stage) user(key frames.Key, registry probe) *actor.PID {
+	return s.system.Root.Spawn(UserProps(s.shared, key, registry.PID))
+}
+
+func (s *stage) login(key frames.Key, connection, user *actor.PID) *Login {
+	return &Login{Number: s.shared.logins.Add(1), Key: key, Connection: connection, User: user}
+}
+
+// run is one frame on its way from a login.
+func (s *stage) run(from *Login, f frames.Frame) *Run {
+	c := s.chunk(from, f)
+	_, payload := c.frame()
+	key, _, err := s.shared.Keys.Split(payload[frames.HeaderSize:])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c.run(len(key))
+}
+
+// next is the next message a probe gets, of the type wanted.
+func next[T any](t *testing.T, p probe) T {
+	t.Helper()
+	select {
+	case m := <-p.got:
+		if m, ok := m.(T); ok {
+			return m
+		}
+		t.Fatalf("got %T, want %T", m, *new(T))
+	case <-time.After(10 * time.Second):
+		t.Fatalf("%T does not come", *new(T))
+	}
+	panic("not reached")
+}
+
+// A login waits until every peer has let go of the one before it.
+func TestALoginWaitsForTheFarewells(t *testing.T) {
+	s := newStage(t)
+	registry, first, second, peer, peerConnection := s.probe(), s.probe(), s.probe(), s.probe(), s.probe()
+	bob := frames.Key("\x30\x01b")
+	user := s.user(bob, registry)
+	s.system.Root.Send(user, Join{Login: s.login(bob, first.PID, nil), Seq: 1})
+	next[Joined](t, first)
+	alice := s.login(frames.Key("\x30\x01a"), peerConnection.PID, peer.PID)
+	ask := s.run(alice, frames.StartSession{Peer: bob, Sealed: []byte("g^a")})
+	s.system.Root.Send(user, Hear{Run: ask})
+	if m := next[Answered](t, peer); m.Code != 0 || m.Run != ask || !m.User.Equal(user) {
+		t.Errorf("answered %+v", m)
+	}
+	next[Deliver](t, first)
+
+	s.system.Root.Stop(first.PID)
+	if m := next[Ended](t, peer); !bytes.Equal(m.Peer, bob) || !m.User.Equal(user) {
+		t.Errorf("ended %+v", m)
+	}
+	s.system.Root.Send(user, Join{Login: s.login(bob, second.PID, nil), Seq: 2})
+	late := s.run(alice, frames.Message{Peer: bob, Body: []byte("under way")})
+	s.system.Root.Send(user, Hear{Run: late})
+	if m := next[Refuse](t, peerConnection); m.Code != frames.Offline || m.Run != late {
+		t.Errorf("refused %+v", m)
+	}
+	if n := len(second.got); n > 0 {
+		t.Errorf("the next login was answered before the last had ended: %T", <-second.got)
+	}
+	s.system.Root.Send(user, LetGo{Peer: alice.Key})
+	next[Joined](t, second)
+}
+
+// A UserActor that nobody needs asks to go, and goes when the Registry has nothing under way to it.
+func TestAUserGoesWhenNobodyCanReachIt(t *testing.T) {
+	s := newStage(t)
+	registry, connection, peer, peerConnection, watcher := s.probe(), s.probe(), s.probe(), s.probe(), s.probe()
+	bob := frames.Key("\x30\x01b")
+	user := s.user(bob, registry)
+	s.system.Root.Send(user, Join{Login: s.login(bob, connection.PID, nil), Seq: 1})
+	next[Joined](t, connection)
+	s.system.Root.Stop(connection.PID)
+	if m := next[Vacate](t, registry); m.Heard != 1 {
+		t.Errorf("heard %d", m.Heard)
+	}
+	alice := s.login(frames.Key("\x30\x01a"), peerConnection.PID, peer.PID)
+	s.system.Root.Send(user, Hear{Run: s.run(alice, frames.StartSession{Peer: bob}), Seq: 2})
+	if m := next[Answered](t, peer); m.Code != frames.Unavailable {
+		t.Errorf("answered %+v", m)
+	}
+	if m := next[Vacate](t, registry); m.Heard != 2 {
+		t.Errorf("heard %d the second time", m.Heard)
+	}
+	s.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		switch m := ctx.Message().(type) {
+		case *actor.Started:
+			ctx.Watch(user)
+			ctx.Send(user, Vacated{})
+		case *actor.Terminated:
+			watcher.got <- m
+		}
+	}))
+	next[*actor.Terminated](t, watcher)
+}
+
+// Two who leave at once let go of each other, both.
+func TestBothLeaveAtOnce(t *testing.T) {
+	s := newStage(t)
+	registry := s.probe()
+	keys := []frames.Key{frames.Key("\x30\x01a"), frames.Key("\x30\x01b")}
+	var users []*actor.PID
+	var connections []probe
+	var logins []*Login
+	for _, key := range keys {
+		connection := s.probe()
+		users = append(users, s.user(key, registry))
+		connections = append(connections, connection)
+		logins = append(logins, s.login(key, connection.PID, nil))
+		s.system.Root.Send(users[len(users)-1], Join{Login: logins[len(logins)-1], Seq: 1})
+		next[Joined](t, connection)
+	}
+	s.system.Root.Send(users[0], Take{Chunk: s.chunk(logins[0], frames.StartSession{Peer: keys[1]})})
+	m := next[Introduce](t, registry)
+	s.system.Root.Send(users[1], Hear{Run: m.Run, Seq: 2})
+	next[Deliver](t, connections[1]).Run.settleAll(0)
+	for _, c := range connections {
+		s.system.Root.Stop(c.PID)
+	}
+	seen := map[string]uint64{}
+	for range users {
+		m := next[Vacate](t, registry)
+		seen[string(m.Key)] = m.Heard
+	}
+	if fmt.Sprint(seen) != fmt.Sprint(map[string]uint64{string(keys[0]): 1, string(keys[1]): 2}) {
+		t.Errorf("vacated: %v", seen)
+	}
+	if a := s.shared.Ledger.Read(); a.InFlight != 0 || a.Delivered != 1 {
+		t.Error(a)
+	}
+}
+
+func (s *stage) chunk(from *Login, list ...frames.Frame) *Chunk {
+	c := &Chunk{shared: s.shared, login: from, window: newWindow(1), number: 1}
+	for _, f := range list {
+		c.bytes = f.Append(c.bytes)
+		s.shared.Ledger.taken.Add(1)
+	}
+	c.open.Store(1)
+	return c
+}

@@ -1,0 +1,215 @@
+package specs_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/supervisor"
+)
+
+// bomb makes actors of a kind panic on a kind of message, before they handle it or after. It is set off by arm.
+type bomb struct {
+	kind    supervisor.Kind
+	message string // its type's name
+	after   bool
+	left    atomic.Int32
+}
+
+// arm makes the next so many messages crash their actor.
+func (b *bomb) arm(times int32) { b.left.Store(times) }
+
+func (b *bomb) props(kind supervisor.Kind, props *actor.Props) *actor.Props {
+	if kind != b.kind {
+		return props
+	}
+	return props.Clone(actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
+		return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
+			hit := fmt.Sprintf("%T", envelope.Message) == "actors."+b.message && b.left.Add(-1) >= 0
+			if hit && !b.after {
+				panic(canary)
+			}
+			next(ctx, envelope)
+			if hit {
+				panic(canary)
+			}
+		}
+	}))
+}
+
+// canary is what must not show up in a log.
+const canary = "canary-7c1f09"
+
+// startRelayWith starts a relay with a bomb in it. Its log goes to log as well.
+func startRelayWith(b *bomb, log io.Writer, change ...func(*supervisor.Config)) *relay {
+	needsInside("crashes are caused from inside")
+	return startRelay(append(change, func(c *supervisor.Config) {
+		c.Props = b.props
+		c.Log.Logger.SetOutput(io.MultiWriter(GinkgoWriter, log))
+	})...)
+}
+
+var _ = Describe("Crashing", func() {
+	for _, after := range []bool{false, true} {
+		moment := map[bool]string{false: "before", true: "after"}[after]
+		for who, crashing := range map[string]string{"Alice's": "Take", "Bob's": "Hear"} {
+			When(who+" actor crashes once, "+moment+" it handled Alice's message", func() {
+				It("costs nothing: every frame arrives once, in order", func(ctx SpecContext) {
+					b := &bomb{kind: supervisor.KindUser, message: crashing, after: after}
+					r := startRelayWith(b, io.Discard)
+					alice, bob := r.session(ctx)
+					b.arm(1)
+					for _, body := range []string{"1", "2", "3"} {
+						alice.says(frames.Message{Peer: bob.key, Body: []byte(body)})
+					}
+					for _, body := range []string{"1", "2", "3"} {
+						Expect(bob.hears(ctx)).To(Equal(message(alice, body)))
+					}
+				}, SpecTimeout(patience))
+			})
+		}
+	}
+
+	for who, crashing := range map[string]string{"Alice's": "Take", "Bob's": "Hear"} {
+		When(who+" actor crashes again and again on Alice's message", func() {
+			It("refuses that frame with INTERNAL, and goes on with the session", func(ctx SpecContext) {
+				b := &bomb{kind: supervisor.KindUser, message: crashing}
+				r := startRelayWith(b, io.Discard)
+				alice, bob := r.session(ctx)
+				b.arm(2)
+				alice.says(frames.Message{Peer: bob.key, Body: []byte(canary)})
+				alice.isRefused(ctx, frames.TypeMessage, frames.Internal)
+				alice.says(frames.Message{Peer: bob.key, Body: []byte("next")})
+				Expect(bob.hears(ctx)).To(Equal(message(alice, "next")))
+			}, SpecTimeout(patience))
+
+			It("closes that user's connection when it is too often, and nobody else's", func(ctx SpecContext) {
+				b := &bomb{kind: supervisor.KindUser, message: crashing}
+				r := startRelayWith(b, io.Discard, func(c *supervisor.Config) { c.Crashes = 1 })
+				alice, bob := r.session(ctx)
+				victim, other := alice, bob
+				if crashing == "Hear" {
+					victim, other = bob, alice
+				}
+				b.arm(2)
+				alice.says(frames.Message{Peer: bob.key, Body: []byte("ouch")})
+				if victim == alice {
+					alice.isRefused(ctx, frames.TypeMessage, frames.Internal)
+				}
+				Expect(victim.hears(ctx)).To(beError(0, 0, frames.Internal))
+				victim.isClosed(ctx)
+				if other == alice {
+					alice.isRefused(ctx, frames.TypeMessage, frames.Internal)
+				}
+				again := r.returns(ctx, victim)
+				other.says(frames.Message{Peer: victim.key})
+				other.isRefused(ctx, frames.TypeMessage, frames.NoSession)
+				other.meets(ctx, again)
+			}, SpecTimeout(patience))
+		})
+	}
+
+	When("Bob's actor crashes on Alice's StartSession", func() {
+		It("costs nothing the first time, and INTERNAL the second", func(ctx SpecContext) {
+			b := &bomb{kind: supervisor.KindUser, message: "Hear"}
+			r := startRelayWith(b, io.Discard)
+			alice, bob := r.login(ctx), r.login(ctx)
+			b.arm(1)
+			alice.asks(ctx, bob)
+			b.arm(2)
+			alice.says(frames.StartSession{Peer: bob.key})
+			alice.isRefused(ctx, frames.TypeStart, frames.Internal)
+			alice.meets(ctx, bob)
+		}, SpecTimeout(patience))
+	})
+
+	When("a connection crashes", func() {
+		for _, after := range []bool{false, true} {
+			It(fmt.Sprintf("closes that socket and no other, and gives each frame one outcome (handled: %v)", after), func(ctx SpecContext) {
+				b := &bomb{kind: supervisor.KindConnection, message: "Deliver", after: after}
+				r := startRelayWith(b, io.Discard)
+				alice, bob := r.session(ctx)
+				carol := r.login(ctx)
+				alice.meets(ctx, carol)
+				b.arm(1)
+				alice.says(frames.Message{Peer: bob.key, Body: []byte("to a socket that is about to close")})
+				if after { // it may have been written in time, or not
+					Eventually(ctx, b.left.Load).Should(BeZero())
+				} else {
+					alice.isRefused(ctx, frames.TypeMessage, frames.Offline)
+					bob.isClosed(ctx)
+				}
+				alice.says(frames.Message{Peer: carol.key, Body: []byte("still there?")})
+				Expect(carol.hears(ctx)).To(Equal(message(alice, "still there?")))
+				carol.meets(ctx, r.returns(ctx, bob))
+			}, SpecTimeout(patience))
+		}
+	})
+
+	When("the Registry crashes", func() {
+		It("costs nothing the first time, and INTERNAL the second", func(ctx SpecContext) {
+			b := &bomb{kind: supervisor.KindRegistry, message: "Join"}
+			r := startRelayWith(b, io.Discard)
+			alice, bob := r.session(ctx)
+			carol := r.connect()
+			b.arm(2)
+			carol.says(frames.Login{Key: carol.key})
+			carol.isRefused(ctx, frames.TypeLogin, frames.Internal)
+			b.arm(1)
+			carol.says(frames.Login{Key: carol.key})
+			Expect(carol.hears(ctx)).To(Equal(frames.LoginAccepted{}))
+			alice.says(frames.Message{Peer: bob.key, Body: []byte("as before")})
+			Expect(bob.hears(ctx)).To(Equal(message(alice, "as before")))
+		}, SpecTimeout(patience))
+	})
+
+	When("Connections crashes", func() {
+		It("accepts the connection nevertheless", func(ctx SpecContext) {
+			b := &bomb{kind: supervisor.KindConnections, message: "Welcome"}
+			r := startRelayWith(b, io.Discard)
+			b.arm(1)
+			r.login(ctx)
+		}, SpecTimeout(patience))
+	})
+
+	It("is one line in the log, without what the panic or the frame said", func(ctx SpecContext) {
+		b := &bomb{kind: supervisor.KindUser, message: "Hear"}
+		var all safeBuffer
+		r := startRelayWith(b, &all)
+		alice, bob := r.session(ctx)
+		b.arm(1)
+		alice.says(frames.Message{Peer: bob.key, Body: []byte(canary)})
+		Expect(bob.hears(ctx)).To(Equal(message(alice, canary)))
+		Expect(all.count("an actor crashed")).To(Equal(1))
+		Expect(all.count("bomb_test.go")).To(BeNumerically(">", 0), "the stack is there")
+		for _, secret := range []string{canary, string(alice.key[100:]), hex.EncodeToString(alice.key[100:120])} {
+			Expect(all.count(secret)).To(BeZero())
+		}
+	}, SpecTimeout(patience))
+})
+
+// safeBuffer is a log to look through.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) count(text string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Count(s.b.Bytes(), []byte(text))
+}
