@@ -41,7 +41,7 @@ func (h *slogHandler) Enabled(_ context.Context, l slog.Level) bool {
 func (h *slogHandler) Handle(_ context.Context, r slog.Record) error {
 	fields := logrus.Fields{}
 	r.Attrs(func(a slog.Attr) bool {
-		fields[a.Key] = plain(a.Value)
+		fields[a.Key] = plain(a)
 		return true
 	})
 	h.log.WithFields(fields).Log(level(r.Level), r.Message)
@@ -52,7 +52,7 @@ func (h *slogHandler) Handle(_ context.Context, r slog.Record) error {
 func (h *slogHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	fields := logrus.Fields{}
 	for _, a := range attrs {
-		fields[a.Key] = plain(a.Value)
+		fields[a.Key] = plain(a)
 	}
 	return &slogHandler{h.log.WithFields(fields)}
 }
@@ -60,13 +60,17 @@ func (h *slogHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements slog.Handler. Proto.Actor has no groups.
 func (h *slogHandler) WithGroup(string) slog.Handler { return h }
 
-func plain(v slog.Value) any {
-	v = v.Resolve()
-	if v.Kind() != slog.KindAny && v.Kind() != slog.KindGroup {
-		return v.Any()
+func plain(a slog.Attr) any {
+	v := a.Value.Resolve()
+	switch {
+	case a.Value.Kind() == slog.KindLogValuer: // it knows what may be told
+	case a.Key == "message" || a.Key == "reason" || v.Kind() == slog.KindGroup:
+		return fmt.Sprintf("(%T)", v.Any())
+	case v.Kind() == slog.KindAny:
+		if pid, ok := v.Any().(*actor.PID); ok && pid != nil {
+			return pid.Id
+		}
+		return fmt.Sprintf("(%T)", v.Any())
 	}
-	if pid, ok := v.Any().(*actor.PID); ok && pid != nil {
-		return pid.Id
-	}
-	return fmt.Sprintf("(%T)", v.Any())
+	return v.Any()
 }

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestWhatCannotStartIsOneClearLine(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	for _, c := range []struct{ args, says string }{
+		{"--listen " + taken.Addr().String(), "cannot listen on " + taken.Addr().String() + ": another program does; choose another with --listen"},
+		{"--listen 8000", "host:port"},
+		{"--listen http://127.0.0.1:80", "only on tcp://"},
+		{"--listen 127.0.0.1:99999", "cannot listen on 127.0.0.1:99999"},
+		{"--log-level loud", `--log-level must be one of "trace","debug","info","warn","error"`},
+		{"--log-format xml", `--log-format must be one of "text","json"`},
+		{"--rate-limits maybe", `--rate-limits must be one of "on","off"`},
+		{"--lissten 127.0.0.1:0", `did you mean "--listen"`},
+		{"serve", "unexpected argument serve"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), strings.Fields(c.args), &stdout, &stderr)
+			text := stderr.String()
+			if code != 1 || !strings.HasPrefix(text, "blubbel-server: ") || !strings.Contains(text, c.says) {
+				t.Errorf("exit code %d: %s", code, text)
+			}
+			if strings.Count(text, "\n") != 1 || stdout.Len() > 0 {
+				t.Errorf("more than one line: %s%s", text, stdout.String())
+			}
+		})
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for flag, says := range map[string]string{"--help": "--log-format", "--version": "blubbel-server "} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), []string{flag}, &stdout, &stderr); code != 0 || stderr.Len() > 0 {
+			t.Errorf("%s: exit code %d, %s", flag, code, stderr.String())
+		}
+		if !strings.Contains(stdout.String(), says) {
+			t.Errorf("%s says %s", flag, stdout.String())
+		}
+	}
+}
+
+func TestServeSaysWhereItListensAndStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var log lines
+	args := strings.Fields("--listen 127.0.0.1:0 --listen tcp://127.0.0.1:0 --log-format json --rate-limits off")
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, args, os.Stdout, &log) }()
+	for _, address := range strings.Split(log.wait(t, "relay ready")["listen"].(string), ",") {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+	}
+	cancel()
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	log.wait(t, "relay stopped")
+}
+
+// lines is a log in JSON to wait for a line in.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) wait(t *testing.T, msg string) map[string]any {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 10000 {
+		l.mu.Lock()
+		text := l.text.String()
+		l.mu.Unlock()
+		for line := range strings.Lines(text) {
+			var fields map[string]any
+			if json.Unmarshal([]byte(line), &fields) == nil && fields["msg"] == msg {
+				return fields
+			}
+		}
+		<-tick.C
+	}
+	t.Fatalf("no %q in the log", msg)
+	return nil
+}
