@@ -118,15 +118,6 @@ func (r *Run) add() {
 	r.spans = append(r.spans, span{from: at, to: c.at, number: number})
 }
 
-// first returns the first frame that is not settled, header included; nil when all are.
-func (r *Run) first() (whole []byte, number uint64) {
-	if len(r.spans) == 0 {
-		return nil, 0
-	}
-	s := r.spans[0]
-	return r.chunk.bytes[s.from : s.from+frameLen(r.chunk.bytes[s.from:])], s.number
-}
-
 // each calls f for every frame that is not settled, in order, until f says no.
 func (r *Run) each(f func(whole []byte, number uint64) bool) {
 	for _, s := range r.spans {

@@ -156,10 +156,10 @@ func (c *ConnectionActor) judge(ctx actor.Context, chunk *Chunk) {
 	t, whole := chunk.frame()
 	run := chunk.run(0)
 	chunk.release() // the run holds it now
-	switch t {
-	case frames.TypeLogin:
+	switch {
+	case t == frames.TypeLogin:
 		c.join(ctx, run, frames.Key(whole[frames.HeaderSize:]))
-	case frames.TypeStart, frames.TypeAccept, frames.TypeMessage:
+	case t.Carries():
 		c.out.push(outgoing{run: run, code: frames.NotLoggedIn})
 	default:
 		c.out.push(outgoing{run: run, code: frames.Unsupported})

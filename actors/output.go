@@ -122,19 +122,24 @@ func (w *writer) write() error {
 			}
 		}
 		n, err := w.send(w.buffer)
-		for _, end := range w.ends {
-			if end > n {
-				break
-			}
-			if w.batch[0].run.settle(w.batch[0].code) {
-				w.batch = w.batch[1:]
-			}
-		}
+		w.settle(n)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// settle settles the frames that ended within the first n bytes of the buffer.
+func (w *writer) settle(n int) {
+	for _, end := range w.ends {
+		if end > n {
+			return
+		}
+		if w.batch[0].run.settle(w.batch[0].code) {
+			w.batch = w.batch[1:]
+		}
+	}
 }
 
 // encode appends what is not settled of a run, frame by frame; false when the buffer is full.

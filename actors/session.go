@@ -47,7 +47,7 @@ type Allowance struct {
 
 // Say is the rule for what our own client does to the peer: the state it leads to, or why it is refused (a code other than
 // 0; the state is p then). The peer's side decides as well, by Hear.
-func (p Pair) Say(e Event, may Allowance) (Pair, frames.Code) {
+func (p Pair) Say(e Event, may Allowance) (Pair, frames.Code) { //nolint:gocognit // a table
 	switch e {
 	case Start:
 		if p&Asked == 0 && !may.Ask || p&(Asked|Open) == 0 && !may.Open {

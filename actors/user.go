@@ -73,10 +73,27 @@ func (u *UserActor) Receive(ctx actor.Context) {
 		u.abandon()
 	case *actor.Terminated:
 		ctx.Send(ctx.Self(), departed{m.Who}) // system messages are not tried again after a crash
-	case departed:
-		u.gone(ctx, m.connection)
 	case Join:
 		u.join(ctx, m)
+	case departed:
+		u.gone(ctx, m.connection)
+	case LetGo:
+		delete(u.farewells, string(m.Peer))
+		u.left(ctx)
+	case Vacated:
+		ctx.Stop(ctx.Self())
+	case GiveUp:
+		if u.login != nil {
+			ctx.Send(u.login.Connection, Close{Code: frames.Internal})
+		}
+	default:
+		u.converse(ctx)
+	}
+}
+
+// converse: what the client sends, and what peers send.
+func (u *UserActor) converse(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
 	case Take:
 		u.take(ctx, m.Chunk)
 	case walk:
@@ -89,15 +106,6 @@ func (u *UserActor) Receive(ctx actor.Context) {
 		u.unavailable(ctx, m.run)
 	case Ended:
 		u.ended(ctx, m)
-	case LetGo:
-		delete(u.farewells, string(m.Peer))
-		u.left(ctx)
-	case Vacated:
-		ctx.Stop(ctx.Self())
-	case GiveUp:
-		if u.login != nil {
-			ctx.Send(u.login.Connection, Close{Code: frames.Internal})
-		}
 	default:
 		Abandon(m)
 	}

@@ -24,7 +24,7 @@ func Cut(b []byte, maxPayload int) (f Raw, rest []byte, err error) {
 	}
 	f.Type = Type(b[0])
 	n := binary.BigEndian.Uint32(b[1:])
-	if uint64(n) > uint64(maxPayload) {
+	if int64(n) > int64(maxPayload) {
 		return f, b, &Refusal{Code: TooLarge, Text: TooLarge.Text()}
 	}
 	end := HeaderSize + int(n)

@@ -3,7 +3,6 @@ package frames_test
 import (
 	"bytes"
 	"errors"
-	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -80,14 +79,11 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		again, err := decode(from, frame.Append(nil))
-		if err != nil || !reflect.DeepEqual(normal(again), normal(frame)) {
+		if err != nil || !bytes.Equal(again.Append(nil), frame.Append(nil)) {
 			t.Errorf("%T comes back as %T: %v", frame, again, err)
 		}
 	})
 }
-
-// normal makes equal what is equal on the wire: an empty slice and none.
-func normal(f frames.Frame) []byte { return f.Append(nil) }
 
 // FuzzCut takes frames off a stream; together they are the stream.
 func FuzzCut(f *testing.F) {

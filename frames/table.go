@@ -14,6 +14,7 @@ const (
 	TypeError   Type = 0x05 // -                                 Error: code (2) ‖ type (1) ‖ number (8) ‖ text
 
 	// Extensions, spoken after Hello only.
+
 	TypeHello      Type = 0x10 // Hello: elements                Welcome: elements
 	TypeProve      Type = 0x11 // Prove: key ‖ signature         - (answered by LoginAccepted)
 	TypeAck        Type = 0x12 // reserved for acknowledged delivery

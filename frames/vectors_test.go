@@ -246,8 +246,7 @@ func TestVectors(t *testing.T) {
 			}
 			frame, err := decode(e.from, wire)
 			got := example{from: e.from, bytes: wire}
-			var refusal *frames.Refusal
-			if errors.As(err, &refusal) {
+			if refusal, ok := errors.AsType[*frames.Refusal](err); ok {
 				got.refusal = refusal.Code
 			} else {
 				got.frame = frame

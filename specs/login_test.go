@@ -3,6 +3,7 @@ package specs_test
 import (
 	"bytes"
 	"encoding/pem"
+	"slices"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -34,7 +35,7 @@ var _ = Describe("Logging in", func() {
 		}),
 		Entry("PKCS#1", "PKCS#1", func(k frames.Key) []byte { return k[24:] }),
 		Entry("missing", "SubjectPublicKeyInfo", func(frames.Key) []byte { return nil }),
-		Entry("followed by more", "SubjectPublicKeyInfo", func(k frames.Key) []byte { return append(k[:len(k):len(k)], 0) }),
+		Entry("followed by more", "SubjectPublicKeyInfo", func(k frames.Key) []byte { return append(slices.Clip(k), 0) }),
 		Entry("not a key", "SubjectPublicKeyInfo", func(frames.Key) []byte { return []byte{0x30, 0} }),
 		Entry("raw, as for the first server", "SubjectPublicKeyInfo", func(frames.Key) []byte {
 			return bytes.Repeat([]byte{0x99}, frames.SeedKeySize)

@@ -68,7 +68,8 @@ var _ = Describe("Sending a message", func() {
 			bob, alice := r.login(ctx), r.connect()
 			var b []byte
 			for _, f := range []frames.Frame{
-				frames.Login{Key: alice.key}, frames.StartSession{Peer: bob.key, Sealed: []byte("g^a")},
+				frames.Login{Key: alice.key},
+				frames.StartSession{Peer: bob.key, Sealed: []byte("g^a")},
 				frames.Message{Peer: bob.key, Body: []byte("too early")},
 			} {
 				b = f.Append(b)

@@ -48,7 +48,7 @@ var _ = Describe("Asking for a session", func() {
 				Expect(alice.hears(ctx)).To(beError(frames.TypeStart, alice.said-1, frames.Unavailable))
 				Expect(alice.hears(ctx)).To(beError(frames.TypeMessage, alice.said, frames.NoSession))
 			}
-			Eventually(ctx, func(g Gomega) { // Gone's end may be read later than Alice's frame
+			Eventually(ctx, func(_ Gomega) { // Gone's end may be read later than Alice's frame
 				alice.says(frames.StartSession{Peer: gone.key})
 				alice.isRefused(ctx, frames.TypeStart, frames.Unavailable)
 			}).Should(Succeed())

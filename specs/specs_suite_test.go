@@ -3,6 +3,7 @@ package specs_test
 import (
 	"flag"
 	"fmt"
+	"os"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -39,8 +40,8 @@ var _ = ReportAfterSuite("what was skipped", func(report Report) {
 			skipped++
 		}
 	}
-	fmt.Printf("against %s; skipped %d specs:\n", *running, skipped)
+	fmt.Fprintf(os.Stdout, "against %s; skipped %d specs:\n", *running, skipped)
 	for why, n := range reasons {
-		fmt.Printf("  %d: %s\n", n, why)
+		fmt.Fprintf(os.Stdout, "  %d: %s\n", n, why)
 	}
 })

@@ -61,7 +61,7 @@ func TestServeSaysWhereItListensAndStops(t *testing.T) {
 	args := strings.Fields("--listen 127.0.0.1:0 --listen tcp://127.0.0.1:0 --log-format json --rate-limits off")
 	ended := make(chan int, 1)
 	go func() { ended <- run(ctx, args, os.Stdout, &log) }()
-	for _, address := range strings.Split(log.wait(t, "relay ready")["listen"].(string), ",") {
+	for address := range strings.SplitSeq(log.wait(t, "relay ready")["listen"].(string), ",") {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
