@@ -123,8 +123,9 @@ func (r *reader) handOver() *frames.Refusal {
 			r.ask(n)
 		case n > 0:
 			r.take(n, count, login)
-			return refusalOf(err)
-		default:
+			r.window.room()
+		}
+		if err != nil {
 			return refusalOf(err)
 		}
 	}
@@ -137,25 +138,30 @@ func refusalOf(err error) *frames.Refusal {
 	return refusal
 }
 
-// whole returns how many bytes of have, and how many frames, are whole frames: at most one unless all are asked for.
-// The error says why the frame behind them is not.
-func (r *reader) whole(limit int, all bool) (n int, count uint64, err error) {
-	rest := r.have
-	for {
+// mostFrames is how many frames a chunk has at most. The books kept for a frame are longer than the shortest frames, so without this a
+// flood of those would take more memory than the window shows. A full buffer of messages has a fifth of it.
+const mostFrames = 1024
+
+// whole returns how many bytes of have, and how many frames, are whole frames: at most one before login. The error says
+// why there is not one more; there is none when no more were wanted.
+func (r *reader) whole(limit int, loggedIn bool) (n int, count uint64, err error) {
+	rest, most := r.have, uint64(mostFrames)
+	if !loggedIn {
+		most = 1
+	}
+	for count < most {
 		f, left, err := frames.Cut(rest, limit)
 		if err != nil {
 			return n, count, err
 		}
-		if f.Type.Carries() && all {
+		if f.Type.Carries() && loggedIn {
 			r.shared.Ledger.taken.Add(1)
 		}
 		rest = left
 		n = len(r.have) - len(rest)
 		count++
-		if !all {
-			return n, count, nil
-		}
 	}
+	return n, count, nil
 }
 
 // ask hands the first frame, of n bytes, to the ConnectionActor, and waits until it is answered.

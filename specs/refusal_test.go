@@ -140,6 +140,30 @@ var _ = Describe("Being refused", func() {
 	}
 })
 
+var _ = Describe("Flooding the relay with junk", func() {
+	It("has every frame refused, by its number", func(ctx SpecContext) {
+		alice := startRelay().login(ctx)
+		const n = 20000
+		var junk []byte
+		for range n / 2 {
+			junk = append(append(junk, rawFrame(6)...), rawFrame(frames.TypeMessage)...)
+		}
+		go func() {
+			defer GinkgoRecover()
+			alice.sends(junk)
+		}()
+		seen := map[uint64]frames.Type{}
+		for range n {
+			f := alice.hears(ctx).(frames.Error)
+			Expect(seen).NotTo(HaveKey(f.Number))
+			seen[f.Number] = f.Request
+		}
+		for i := range uint64(n) {
+			Expect(seen[i+2]).To(Equal(map[uint64]frames.Type{0: 6, 1: frames.TypeMessage}[i%2]))
+		}
+	}, SpecTimeout(2*patience))
+})
+
 // rawType is an empty frame of a type there is no struct for.
 type rawType frames.Type
 
