@@ -33,8 +33,11 @@ type outgoing struct {
 	answer []byte      // what to write for the run in its place; for LoginAccepted
 }
 
-// writeSize is how many bytes a batch has, about: it ends with the frame that exceeds it.
+// writeSize is how many bytes are written at once, about: as many as there are with the frame that exceeds it.
 const writeSize = 64 << 10
+
+// stages are where they are put together: no frame makes one grow.
+var stages = pool(writeSize + largeBuffer + frames.MaxGrowth)
 
 // push queues what is to be written. What comes after the last word is settled as the socket would have failed.
 func (o *output) push(out outgoing) {
@@ -104,7 +107,10 @@ func (w *writer) run() {
 		}
 		o.shared.Root.Send(o.connection, done)
 	}()
+	stage := stages.Get().(*[]byte)
+	w.buffer = *stage
 	done.err = w.write()
+	stages.Put(stage)
 	if done.err == nil && w.lastWord {
 		done.err = w.farewell()
 	}

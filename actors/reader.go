@@ -25,7 +25,7 @@ type reader struct {
 	buffer *[]byte
 	have   []byte // what was read and is not handed over: the start of buffer
 	number uint64 // request number of the frame that have begins with
-	eager  bool   // the last read filled its buffer: there is more
+	eager  bool   // the last read would have filled a small buffer: there is more to come
 }
 
 func newReader(shared *Shared, conn net.Conn, connection *actor.PID) *reader {
@@ -75,7 +75,7 @@ func (r *reader) read() error {
 	free := (*r.buffer)[len(r.have):]
 	n, err := r.conn.Read(free)
 	r.have = (*r.buffer)[:len(r.have)+n]
-	r.eager = n == len(free)
+	r.eager = n >= min(len(free), smallBuffer)
 	if n > 0 {
 		return nil // an error comes again
 	}
