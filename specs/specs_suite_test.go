@@ -40,8 +40,8 @@ var _ = ReportAfterSuite("what was skipped", func(report Report) {
 			skipped++
 		}
 	}
-	fmt.Fprintf(os.Stdout, "against %s; skipped %d specs:\n", *running, skipped)
+	_, _ = fmt.Fprintf(os.Stdout, "against %s; skipped %d specs:\n", *running, skipped)
 	for why, n := range reasons {
-		fmt.Fprintf(os.Stdout, "  %d: %s\n", n, why)
+		_, _ = fmt.Fprintf(os.Stdout, "  %d: %s\n", n, why)
 	}
 })
