@@ -16,6 +16,7 @@ type Login struct {
 	Key        frames.Key // owned by the Login
 	Connection *actor.PID // writes what is for the client
 	User       *actor.PID // set by the UserActor before it answers Joined
+	shared     *Shared
 	over       atomic.Bool
 }
 
@@ -95,9 +96,11 @@ type Run struct {
 	spans   []span
 
 	// What was done with it: marks, each set once, should an actor crash with the message in hand that did it.
-	heard     bool // the recipient's UserActor has decided
-	delivered bool // it was put into the recipient's output
-	returned  bool // it was put into the sender's output
+	introduced bool        // the Registry has passed it on
+	heard      bool        // the recipient's UserActor has decided
+	delivered  bool        // it was put into the recipient's output
+	refused    atomic.Bool // it was sent back
+	returned   bool        // it was put into the sender's output
 }
 
 // span is frames that follow each other in the chunk.
@@ -161,13 +164,23 @@ func (r *Run) settleAll(code frames.Code) {
 	}
 }
 
-// refuse sends the run back to the connection it came from, which tells the client.
+// refuse sends the run back to the connection it came from, which tells the client. Once is enough.
 func (r *Run) refuse(code frames.Code, text string) {
+	if !r.refused.CompareAndSwap(false, true) {
+		return
+	}
 	if r.chunk.login.over.Load() {
 		r.settleAll(code)
 		return
 	}
 	r.chunk.shared.Root.Send(r.chunk.login.Connection, Refuse{Run: r, Code: code, Text: text})
+}
+
+// Introduce notes that the Registry passes the run on. It is false if it did so already.
+func (r *Run) Introduce() bool {
+	first := !r.introduced
+	r.introduced = true
+	return first
 }
 
 // From returns the key that the frames are from.

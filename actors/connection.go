@@ -37,7 +37,7 @@ type ConnectionActor struct {
 func ConnectionProps(shared *Shared, conn net.Conn, registry *actor.PID) *actor.Props {
 	return actor.PropsFromProducer(func() actor.Actor {
 		return &ConnectionActor{shared: shared, conn: conn, registry: registry, log: shared.Log}
-	}, WithSafeMailbox(func(_ actor.Context, message any) { Abandon(message) }))
+	}, WithSafeMailbox(shared, func(_ actor.Context, message any) { Abandon(message) }))
 }
 
 // Receive implements actor.Actor.
@@ -61,12 +61,16 @@ func (c *ConnectionActor) start(ctx actor.Context) {
 	if c.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
 		c.log.WithField("remote", c.conn.RemoteAddr().String()).Debug("connection opened")
 	}
-	c.shared.Goroutines.Add(1)
+	c.shared.Running.Add(1)
 	go c.reader.run() // ends with the stream, at the latest when stop closes the socket
 }
 
 // stop lets go of everything, whatever led here.
 func (c *ConnectionActor) stop(ctx actor.Context) {
+	_ = c.conn.Close()
+	if c.reader == nil { // it crashed before it began
+		return
+	}
 	if c.login != nil {
 		c.login.over.Store(true)
 	}
@@ -75,7 +79,6 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	}
 	c.reader.stop()
 	c.reader.window.close()
-	_ = c.conn.Close()
 	c.out.closing = true
 	for _, out := range c.out.queue {
 		out.fail()
@@ -100,11 +103,13 @@ func (c *ConnectionActor) anonymous(ctx actor.Context) {
 func (c *ConnectionActor) joining(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case Joined:
-		c.joined(ctx)
+		if m.Login == c.login {
+			c.joined(ctx)
+		}
 	case Rejected:
-		c.refuseLogin(m.Code, "")
-	case *actor.Terminated: // the UserActor could not answer
-		c.refuseLogin(frames.Internal, "")
+		if m.Login == c.login {
+			c.refuseLogin(m.Code, "")
+		}
 	default:
 		c.always(ctx)
 	}
@@ -173,7 +178,7 @@ func (c *ConnectionActor) join(ctx actor.Context, run *Run, key frames.Key) {
 		return
 	}
 	c.login = &Login{
-		Number: c.shared.logins.Add(1), Key: append(frames.Key(nil), key...), Connection: ctx.Self(),
+		Number: c.shared.logins.Add(1), Key: append(frames.Key(nil), key...), Connection: ctx.Self(), shared: c.shared,
 	}
 	c.state = c.joining
 	ctx.Send(c.registry, Join{Login: c.login})

@@ -20,22 +20,27 @@ import (
 type safeMailbox struct {
 	actor.Mailbox
 	actor.MessageInvoker // the actor's context
+	shared               *Shared
 	quarantine           func(ctx actor.Context, message any)
 	late                 []any // a failed message and what came behind it, to be served first
 	inHand               any
 	failures             int // of late[0]
+	again                any // the system message that was posted again
 	gone                 bool
 }
 
-// wake makes a mailbox serve what is late.
-type wake struct{}
+type (
+	wake struct{} // makes a mailbox serve what is late
+	last struct{} // is the last message of an actor that is gone
+)
 
-// WithSafeMailbox gives an actor a mailbox that loses nothing. Quarantine is told of a message on which the actor crashed
+// WithSafeMailbox gives an actor a mailbox that loses nothing; shared.Running counts it until it is empty for good. Quarantine is told of a message on which the actor crashed
 // twice; it runs where the actor runs, on whatever state the crash left.
-func WithSafeMailbox(quarantine func(ctx actor.Context, message any)) actor.PropsOption {
+func WithSafeMailbox(shared *Shared, quarantine func(ctx actor.Context, message any)) actor.PropsOption {
 	inner := actor.Unbounded()
 	return actor.WithMailbox(func() actor.Mailbox {
-		return &safeMailbox{Mailbox: inner(), quarantine: quarantine}
+		shared.Running.Add(1)
+		return &safeMailbox{Mailbox: inner(), shared: shared, quarantine: quarantine}
 	})
 }
 
@@ -49,6 +54,8 @@ func (m *safeMailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher 
 func (m *safeMailbox) InvokeUserMessage(message any) {
 	_, isWake := message.(wake)
 	switch {
+	case message == last{}:
+		m.shared.Running.Done()
 	case m.gone && !isWake:
 		m.leave(message)
 	case len(m.late) > 0:
@@ -82,6 +89,10 @@ func (m *safeMailbox) EscalateFailure(reason, message any) {
 	if m.inHand != nil {
 		m.late = append(m.late, m.inHand)
 		m.inHand = nil
+	}
+	if terminated, ok := message.(*actor.Terminated); ok && m.again != message {
+		m.again = message
+		m.PostSystemMessage(terminated) // handling one twice does no harm; not to handle it does
 	}
 	if len(m.late) > 0 && !isSystem(message) {
 		if m.failures++; m.failures > 1 {
@@ -129,10 +140,17 @@ func (m *safeMailbox) InvokeSystemMessage(message any) {
 		}
 		m.late = nil
 		m.PostSystemMessage(&actor.ResumeMailbox{}) // a mailbox suspended by a crash would keep the rest for ever
+		m.PostUserMessage(last{})
 	}
 }
 
+// leave abandons a message. A panic in here would leave the rest of the queue behind.
 func (m *safeMailbox) leave(message any) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.MessageInvoker.(actor.Context).Logger().Error("a message could not be abandoned; this is a bug", "reason", NewCrash(p))
+		}
+	}()
 	_, inner, _ := actor.UnwrapEnvelope(message)
 	Abandon(inner)
 }

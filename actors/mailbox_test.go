@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/sirupsen/logrus"
 
 	"github.com/mdeiml/blubbel-server/actors"
+	"github.com/mdeiml/blubbel-server/frames"
 )
 
 // troubled is an actor that notes what it gets, and panics on a message as often as that says.
@@ -62,12 +64,13 @@ func TestSafeMailboxTriesAgainInPlaceAndPutsAside(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			system := quietSystem()
+			shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, logrus.NewEntry(logrus.New()))
 			notes := make(chan string, 100)
 			a := &troubled{handled: notes, crashes: map[string]int{"2": 1, "4": 2, "5": 1, "7": 5}}
 			always := actor.NewOneForOneStrategy(100, 0, func(any) actor.Directive { return directive })
 			pid := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return a },
 				actor.WithGuardian(always),
-				actors.WithSafeMailbox(func(_ actor.Context, m any) { notes <- fmt.Sprintf("aside %v", m) }),
+				actors.WithSafeMailbox(shared, func(_ actor.Context, m any) { notes <- fmt.Sprintf("aside %v", m) }),
 			))
 			for i := 1; i <= 9; i++ {
 				system.Root.Send(pid, note(fmt.Sprint(i)))
@@ -99,6 +102,7 @@ func TestSafeMailboxAbandonsWhatIsLeft(t *testing.T) {
 	for name, crash := range map[string]bool{"when stopped": false, "when stopped for a crash": true} {
 		t.Run(name, func(t *testing.T) {
 			system := quietSystem()
+			shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, logrus.NewEntry(logrus.New()))
 			closed, entered, goOn := make(chan string, 100), make(chan struct{}), make(chan struct{})
 			props := actor.PropsFromFunc(func(ctx actor.Context) {
 				if m, ok := ctx.Message().(actors.Welcome); ok {
@@ -110,7 +114,7 @@ func TestSafeMailboxAbandonsWhatIsLeft(t *testing.T) {
 						panic("now")
 					}
 				}
-			}, actors.WithSafeMailbox(func(actor.Context, any) { t.Error("nothing is to be put aside") }),
+			}, actors.WithSafeMailbox(shared, func(actor.Context, any) { t.Error("nothing is to be put aside") }),
 				actor.WithGuardian(actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })))
 			pid := system.Root.Spawn(props)
 			for _, name := range []string{"first", "second", "third", "fourth"} {

@@ -46,7 +46,7 @@ type (
 		Seq uint64 // as in Join; 0 from a UserActor
 	}
 	// Answered says what the recipient's UserActor made of a StartSession: it was passed on (code 0, and User is whom to
-	// send to from now on), or is to be refused.
+	// send to from now on), or is to be refused, and comes back with it.
 	Answered struct {
 		Run  *Run
 		Code frames.Code
@@ -159,7 +159,17 @@ func Abandon(message any) (mislaid bool) {
 
 func (m Welcome) abandon() bool { _ = m.Conn.Close(); return false }
 
-func (m received) abandon() bool { m.chunk.release(); return false }
+func (m Join) abandon() bool {
+	m.Login.shared.Root.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.Internal})
+	return false
+}
+
+func (m received) abandon() bool {
+	if m.chunk.at == 0 { // else a run holds it
+		m.chunk.release()
+	}
+	return false
+}
 
 func (m Take) abandon() bool {
 	if m.Chunk.taken {
@@ -179,7 +189,19 @@ func (m Hear) abandon() bool {
 	return mislaid
 }
 
-func (m Introduce) abandon() bool { return Hear{Run: m.Run}.abandon() }
+func (m Introduce) abandon() bool {
+	if m.Run.introduced {
+		return false
+	}
+	return Hear{Run: m.Run}.abandon()
+}
+
+func (m Answered) abandon() bool {
+	if m.Code != 0 { // the run comes with it
+		m.Run.refuse(m.Code, "")
+	}
+	return false
+}
 
 func (m Deliver) abandon() bool {
 	if !m.Run.delivered {

@@ -65,7 +65,7 @@ func (o *output) flush() {
 	}
 	w := &writer{output: o, batch: o.queue, lastWord: o.closing}
 	o.queue, o.writing = nil, true
-	o.shared.Goroutines.Add(1)
+	o.shared.Running.Add(1)
 	go w.run() // ends with the batch, or by the socket's write deadline, or when the ConnectionActor closes the socket
 }
 
@@ -75,8 +75,13 @@ func (o *output) written() {
 	o.flush()
 }
 
-// fail settles what was not written.
+// fail settles what was not written. A mistake in here costs the run, no more: whoever calls it has others to settle.
 func (out outgoing) fail() {
+	defer func() {
+		if p := recover(); p != nil {
+			out.run.chunk.shared.Log.WithField("why", NewCrash(p).String()).Error("a frame could not be settled; this is a bug")
+		}
+	}()
 	switch {
 	case out.code != 0 || out.answer != nil:
 		out.run.settleAll(out.code) // its sender is this client
@@ -96,7 +101,7 @@ type writer struct {
 
 func (w *writer) run() {
 	o := w.output
-	defer o.shared.Goroutines.Done()
+	defer o.shared.Running.Done()
 	done := written{lastWord: w.lastWord, err: errWriter}
 	defer func() {
 		if p := recover(); p != nil {

@@ -42,7 +42,7 @@ func (r *reader) stop() {
 
 // run reads until the stream ends. Its end is a message, too, sent when everything before it is settled.
 func (r *reader) run() {
-	defer r.shared.Goroutines.Done()
+	defer r.shared.Running.Done()
 	end := ended{}
 	defer func() {
 		if p := recover(); p != nil {
@@ -139,8 +139,8 @@ func refusalOf(err error) *frames.Refusal {
 }
 
 // mostFrames is how many frames a chunk has at most. The books kept for a frame are longer than the shortest frames, so without this a
-// flood of those would take more memory than the window shows. A full buffer of messages has a fifth of it.
-const mostFrames = 1024
+// flood of those would take much more memory than the window shows. A full buffer of messages has less.
+const mostFrames = 256
 
 // whole returns how many bytes of have, and how many frames, are whole frames: at most one before login. The error says
 // why there is not one more; there is none when no more were wanted.

@@ -25,12 +25,12 @@ type Limits struct {
 
 // Shared is what all actors of one relay have in common. Nothing of it but the counters changes while the relay runs.
 type Shared struct {
-	Root       *actor.RootContext // how goroutines that are not actors send
-	Keys       frames.Keys
-	Limits     Limits
-	Log        *logrus.Entry
-	Ledger     Ledger
-	Goroutines sync.WaitGroup // readers and writers
+	Root    *actor.RootContext // how goroutines that are not actors send
+	Keys    frames.Keys
+	Limits  Limits
+	Log     *logrus.Entry
+	Ledger  Ledger
+	Running sync.WaitGroup // readers, writers and mailboxes: what may still hold a frame
 
 	logins atomic.Uint64
 	salt   [16]byte // of the names that keys have in the log

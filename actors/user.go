@@ -30,7 +30,7 @@ type user struct {
 
 	pairs                  map[string]*pair // by the peer's key
 	asked, invited, places int              // pairs that are Asked; Invited but not Open; Asked or Open
-	farewells              map[string]bool  // peers that have not answered Ended
+	farewells              map[string]int   // how many Ended each peer has not answered
 	chunks                 []*Chunk         // what our client sent and was not walked yet, in order
 	gathered               []*pair          // whose run of the first chunk was not sent yet
 	refused                *Run             // the last run of frames that were refused while walking the first chunk
@@ -38,6 +38,7 @@ type user struct {
 	refusalText            string           // of refused
 	asking                 *Run             // a StartSession that was not answered yet; the walk waits for it
 	askingTo               frames.Key       // its recipient
+	declined               bool             // the answer was UNAVAILABLE, and we hold asking until it is time to say so
 	askedAt                time.Time
 }
 
@@ -60,9 +61,9 @@ type pair struct {
 // UserProps makes the UserActor of a key. The actor keeps the key.
 func UserProps(shared *Shared, key frames.Key, registry *actor.PID) *actor.Props {
 	u := &user{
-		shared: shared, registry: registry, key: key, pairs: map[string]*pair{}, farewells: map[string]bool{},
+		shared: shared, registry: registry, key: key, pairs: map[string]*pair{}, farewells: map[string]int{},
 	}
-	return actor.PropsFromProducer(func() actor.Actor { return &UserActor{u} }, WithSafeMailbox(u.quarantine))
+	return actor.PropsFromProducer(func() actor.Actor { return &UserActor{u} }, WithSafeMailbox(shared, u.quarantine))
 }
 
 // Receive implements actor.Actor.
@@ -78,8 +79,7 @@ func (u *UserActor) Receive(ctx actor.Context) {
 	case departed:
 		u.gone(ctx, m.connection)
 	case LetGo:
-		delete(u.farewells, string(m.Peer))
-		u.left(ctx)
+		u.letGo(ctx, m.Peer)
 	case Vacated:
 		ctx.Stop(ctx.Self())
 	case GiveUp:
@@ -154,9 +154,7 @@ func (u *user) hear(ctx actor.Context, m Hear) {
 	if code == 0 {
 		ctx.Send(u.login.Connection, Deliver{Run: run, Away: away})
 	}
-	if u.phase == vacant {
-		u.vacate(ctx) // the Registry did not let us go because of this very message
-	}
+	u.vacateIfVacant(ctx) // the Registry did not let us go because of this very message
 }
 
 // ended forgets a peer that has left.
@@ -184,9 +182,16 @@ func (u *user) gone(ctx actor.Context, who *actor.PID) {
 }
 
 func (u *user) farewell(ctx actor.Context, p *pair) {
-	u.farewells[string(p.peer)] = true
+	u.farewells[string(p.peer)]++
 	ctx.Send(p.user, Ended{Peer: u.key, User: ctx.Self()})
 	u.set(p, p.state.Left(false))
+}
+
+func (u *user) letGo(ctx actor.Context, peer frames.Key) {
+	if u.farewells[string(peer)]--; u.farewells[string(peer)] <= 0 {
+		delete(u.farewells, string(peer))
+	}
+	u.left(ctx)
 }
 
 // left goes on when the last login has ended for everybody.
@@ -198,15 +203,18 @@ func (u *user) left(ctx actor.Context) {
 	for len(u.next) > 0 {
 		m := u.next[0]
 		u.next = u.next[1:]
-		u.join(ctx, m)
+		if !m.Login.over.Load() {
+			u.join(ctx, m)
+		}
 	}
-	if u.phase == vacant {
-		u.vacate(ctx)
-	}
+	u.vacateIfVacant(ctx)
 }
 
-func (u *user) vacate(ctx actor.Context) {
-	ctx.Send(u.registry, Vacate{Key: u.key, User: ctx.Self(), Heard: u.heard})
+// vacateIfVacant offers the Registry to go.
+func (u *user) vacateIfVacant(ctx actor.Context) {
+	if u.phase == vacant {
+		ctx.Send(u.registry, Vacate{Key: u.key, User: ctx.Self(), Heard: u.heard})
+	}
 }
 
 // pair returns the relation to a peer; a fresh one is kept by set only.
@@ -252,37 +260,48 @@ func (u *user) quarantine(ctx actor.Context, message any) {
 		u.skip()
 		ctx.Send(ctx.Self(), walk{})
 	case Hear:
-		if m.Run.heard {
-			return
-		}
-		m.Run.heard = true
-		if m.Run.Type == frames.TypeStart {
-			ctx.Send(m.Run.Sender(), Answered{Run: m.Run, Code: frames.Internal})
-			return
-		}
-		m.Run.refuse(frames.Internal, "")
-	case Answered, unavailable:
-		if u.asking != nil {
-			u.asking.refuse(frames.Internal, "")
-			u.asking = nil
-			ctx.Send(ctx.Self(), walk{})
-		}
+		u.heard = max(u.heard, m.Seq)
+		u.decline(ctx, m.Run)
+		u.vacateIfVacant(ctx)
 	case Join:
+		u.heard = max(u.heard, m.Seq)
 		ctx.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.Internal})
+		u.vacateIfVacant(ctx)
+	case Answered:
+		u.answered(ctx, m) // others wait for what these do, so it is done once more; nothing is, that was done before
+	case unavailable:
+		u.unavailable(ctx, m.run)
 	case Ended:
-		u.ended(ctx, m) // the peer waits for the answer
+		u.ended(ctx, m)
+	case LetGo:
+		u.letGo(ctx, m.Peer)
 	case departed:
 		u.gone(ctx, m.connection)
+	case Vacated:
+		ctx.Stop(ctx.Self())
 	default:
 		Abandon(m)
+	}
+}
+
+// decline refuses a run on which the actor crashed.
+func (u *user) decline(ctx actor.Context, run *Run) {
+	switch {
+	case run.heard:
+	case run.Type == frames.TypeStart:
+		run.heard = true
+		ctx.Send(run.Sender(), Answered{Run: run, Code: frames.Internal})
+	default:
+		run.heard = true
+		run.refuse(frames.Internal, "")
 	}
 }
 
 // abandon settles what is held when the actor is stopped from outside.
 func (u *user) abandon() {
 	u.dropChunks()
-	if u.asking != nil {
-		u.asking.refuse(frames.Offline, "")
+	if u.asking != nil && u.declined { // else somebody else holds it
+		u.asking.refuse(frames.Unavailable, "")
 		u.asking = nil
 	}
 }

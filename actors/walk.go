@@ -101,7 +101,7 @@ func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
 		ctx.Send(p.user, Hear{Run: run})
 		return
 	}
-	u.asking, u.askingTo, u.askedAt = run, p.peer, time.Now()
+	u.asking, u.askingTo, u.askedAt, u.declined = run, p.peer, time.Now(), false
 	if p.user != nil {
 		ctx.Send(p.user, Hear{Run: run})
 	} else {
@@ -125,6 +125,7 @@ func (u *user) answered(ctx actor.Context, m Answered) {
 		}
 	case m.Code == frames.Unavailable && u.phase == online:
 		// Always as late, so that the time does not tell who is unknown and who is away (docs/protocol.md, UNAVAILABLE).
+		u.declined = true
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		time.AfterFunc(unavailableAfter-time.Since(u.askedAt), func() { root.Send(self, unavailable{run: m.Run}) })
 		return

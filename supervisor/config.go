@@ -42,7 +42,8 @@ type Config struct {
 	CrashWindow time.Duration
 
 	// Props is asked for every actor the relay spawns, and returns the Props to spawn it with: the given ones, or a clone, say
-	// with a middleware of the host's. Default: they are used as they are.
+	// with a receiver middleware of the host's. A middleware that panics on Started, Stopping or Stopped, and sender middleware
+	// that panics at all, are beyond what supervision can mend. Default: they are used as they are.
 	Props func(kind Kind, props *actor.Props) *actor.Props
 }
 

@@ -34,13 +34,15 @@ func connectionsProps(c *Config, shared *actors.Shared, registry *actor.PID) *ac
 	return actor.PropsFromProducer(
 		func() actor.Actor { return &Connections{config: c, shared: shared, registry: registry} },
 		actor.WithSupervisor(&closeConnection{crashLog{c.Log}}),
-		actors.WithSafeMailbox(func(_ actor.Context, message any) { actors.Abandon(message) }),
+		actors.WithSafeMailbox(shared, func(_ actor.Context, message any) { actors.Abandon(message) }),
 	)
 }
 
 // Receive implements actor.Actor.
 func (c *Connections) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
+	case *actor.Stopping:
+		c.phase = closing // messages still come while the children stop
 	case actors.Welcome:
 		c.welcome(ctx, m)
 	case actors.Drain:

@@ -20,10 +20,12 @@ type Crashed struct {
 	Quarantined bool
 }
 
-// crashLog is the one place where crashes are logged.
+// crashLog is the one place where crashes are logged. Hooks of the log and subscribers of the host's run in here; if they
+// panic, the log goes without.
 type crashLog struct{ log *logrus.Entry }
 
 func (l crashLog) crashed(system *actor.ActorSystem, who *actor.PID, reason any, done string) {
+	defer func() { _ = recover() }()
 	event := Crashed{Actor: who, Why: fmt.Sprintf("%T", reason), Done: done}
 	if crash, ok := reason.(*actors.Crash); ok {
 		event.Why, event.Stack, event.Quarantined = crash.String(), crash.Stack, crash.Quarantined

@@ -27,7 +27,7 @@ func registryProps(c *Config, shared *actors.Shared) *actor.Props {
 			return &Registry{config: c, shared: shared, users: map[string]*entry{}, keys: map[string]string{}}
 		},
 		actor.WithSupervisor(&restart{crashLog{c.Log}, c.Crashes, c.CrashWindow}),
-		actors.WithSafeMailbox(decline),
+		actors.WithSafeMailbox(shared, decline),
 	)
 }
 
@@ -59,6 +59,9 @@ func (r *Registry) join(ctx actor.Context, m actors.Join) {
 }
 
 func (r *Registry) introduce(ctx actor.Context, m actors.Introduce) {
+	if !m.Run.Introduce() { // before a crash
+		return
+	}
 	e, ok := r.users[string(m.To)]
 	if !ok {
 		ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Unavailable})
@@ -89,7 +92,9 @@ func decline(ctx actor.Context, message any) {
 	case actors.Join:
 		ctx.Send(m.Login.Connection, actors.Rejected{Login: m.Login, Code: frames.Internal})
 	case actors.Introduce:
-		ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Internal})
+		if m.Run.Introduce() {
+			ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Internal})
+		}
 	default:
 		actors.Abandon(m)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -22,6 +23,7 @@ type Relay struct {
 
 	// Set by Spawn.
 	shared  *actors.Shared
+	id      string // of the top actor's PID, and the beginning of everybody's below it
 	top     *actor.PID
 	letters *eventstream.Subscription
 
@@ -58,6 +60,10 @@ func (r *Relay) Spawn(parent actor.SpawnerContext, name string) (*actor.PID, err
 		},
 		r.config.Log,
 	)
+	r.id = name
+	if self := parent.Self(); self != nil {
+		r.id = self.Id + "/" + name
+	}
 	r.letters = system.EventStream.Subscribe(r.deadLetter)
 	top, err := parent.SpawnNamed(topProps(r), name)
 	if err != nil {
@@ -87,6 +93,9 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 	}()
 	return listener.Serve(ctx, ln, r.config.Log, func(conn net.Conn) {
 		r.shared.Root.Send(r.top, actors.Welcome{Conn: conn})
+		if r.gone() { // nobody was there any more to take it
+			_ = conn.Close()
+		}
 	})
 }
 
@@ -106,9 +115,30 @@ func (r *Relay) Stop(ctx context.Context) error {
 	case <-r.done:
 		return nil
 	case <-ctx.Done():
+		if r.gone() {
+			return nil
+		}
 		r.shared.Root.Stop(r.top)
 		<-r.done
 		return ctx.Err()
+	}
+}
+
+func (r *Relay) gone() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *Relay) isStopping() bool {
+	select {
+	case <-r.stopping:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -123,23 +153,22 @@ func (r *Relay) Account() actors.Account {
 	return r.shared.Ledger.Read()
 }
 
-// deadLetter settles a frame that was sent to an actor that is gone.
+// deadLetter settles a frame that was sent to an actor of this relay that is gone.
 func (r *Relay) deadLetter(event any) {
 	letter, ok := event.(*actor.DeadLetterEvent)
-	if !ok {
+	if !ok || letter.PID == nil || letter.PID.Id != r.id && !strings.HasPrefix(letter.PID.Id, r.id+"/") {
 		return
 	}
-	if actors.Abandon(letter.Message) {
+	if actors.Abandon(letter.Message) && !r.isStopping() {
 		r.shared.Ledger.Mislaid()
 		r.config.Log.WithField("actor", letter.PID.Id).Error("a frame was sent to an actor that is gone; this is a bug")
 	}
 }
 
-// ended is called when the tree is gone. The goroutines follow: their sockets are closed.
+// ended is called when the tree is gone. Goroutines and mailboxes follow: the sockets are closed.
 func (r *Relay) ended(system *actor.ActorSystem) {
-	r.stop.Do(func() { close(r.stopping) })
-	go func() { // ends when the readers and writers have
-		r.shared.Goroutines.Wait()
+	go func() { // ends when those have
+		r.shared.Running.Wait()
 		system.EventStream.Unsubscribe(r.letters)
 		close(r.done)
 	}()
@@ -157,7 +186,7 @@ func topProps(r *Relay) *actor.Props {
 	return actor.PropsFromProducer(
 		func() actor.Actor { return &top{relay: r, log: r.config.Log} },
 		actor.WithSupervisor(&resume{crashLog{r.config.Log}}),
-		actors.WithSafeMailbox(func(_ actor.Context, message any) { actors.Abandon(message) }),
+		actors.WithSafeMailbox(r.shared, func(_ actor.Context, message any) { actors.Abandon(message) }),
 	)
 }
 
@@ -171,9 +200,15 @@ func (t *top) Receive(ctx actor.Context) {
 	switch ctx.Message().(type) {
 	case *actor.Started:
 		t.start(ctx)
+	case *actor.Stopping:
+		t.relay.stop.Do(func() { close(t.relay.stopping) })
 	case *actor.Stopped:
 		t.relay.ended(ctx.ActorSystem())
 	case actors.Welcome, actors.Drain:
+		if t.connections == nil {
+			actors.Abandon(ctx.Message())
+			return
+		}
 		ctx.Send(t.connections, ctx.Message())
 	case emptied:
 		ctx.Stop(ctx.Self())
@@ -181,6 +216,10 @@ func (t *top) Receive(ctx actor.Context) {
 }
 
 func (t *top) start(ctx actor.Context) {
+	if t.relay.isStopping() { // a host restarted us on the way
+		ctx.Stop(ctx.Self())
+		return
+	}
 	c := &t.relay.config
 	t.registry = ctx.SpawnPrefix(c.Props(KindRegistry, registryProps(c, t.relay.shared)), "registry")
 	t.connections = ctx.SpawnPrefix(c.Props(KindConnections, connectionsProps(c, t.relay.shared, t.registry)), "connections")

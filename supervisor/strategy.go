@@ -22,6 +22,7 @@ type restart struct {
 func (s *restart) HandleFailure(
 	system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, stats *actor.RestartStatistics, reason, _ any,
 ) {
+	supervisor.RestartChildren(child) // first: whatever follows may fail
 	stats.Fail()
 	done := "restarted"
 	if stats.NumberOfFailures(s.within) > s.crashes {
@@ -30,7 +31,6 @@ func (s *restart) HandleFailure(
 		system.Root.Send(child, actors.GiveUp{})
 	}
 	s.log.crashed(system, child, reason, done)
-	supervisor.RestartChildren(child)
 }
 
 // closeConnection stops a connection, which closes its socket.
@@ -40,8 +40,8 @@ type closeConnection struct{ log crashLog }
 func (s *closeConnection) HandleFailure(
 	system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any,
 ) {
-	s.log.crashed(system, child, reason, "closed")
 	supervisor.StopChildren(child)
+	s.log.crashed(system, child, reason, "closed")
 }
 
 // resume lets an actor go on as it is: a restart would stop its children.
@@ -51,6 +51,6 @@ type resume struct{ log crashLog }
 func (s *resume) HandleFailure(
 	system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any,
 ) {
-	s.log.crashed(system, child, reason, "resumed")
 	supervisor.ResumeChildren(child)
+	s.log.crashed(system, child, reason, "resumed")
 }
