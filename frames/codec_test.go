@@ -31,7 +31,7 @@ func TestCutRefusesByTheHeaderAlone(t *testing.T) {
 	for _, c := range []struct {
 		length int
 		ok     bool
-	}{{0, true}, {2048, true}, {2049, false}, {1 << 31, false}} {
+	}{{0, true}, {2048, true}, {2049, false}, {1<<31 - 1, false}} {
 		f, _, err := frames.Cut(frames.AppendHeader(nil, frames.TypeLogin, c.length), frames.MaxLoginPayload)
 		var refusal *frames.Refusal
 		refused := errors.As(err, &refusal) && refusal.Code == frames.TooLarge

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gleak"
@@ -24,13 +25,24 @@ type relay struct {
 // patience is how long anything may take before a spec calls it a hang.
 const patience = 10 * time.Second
 
-// startRelay starts a relay for one spec. At the spec's end it is stopped, if the spec did not; every frame must be
-// settled then, none mislaid, and no goroutine left.
+// startRelay starts a relay for one spec, on top of an actor system of its own.
 func startRelay(change ...func(*supervisor.Config)) *relay {
 	GinkgoHelper()
 	if *running != "" {
 		return &relay{address: *running}
 	}
+	r := spawnRelay(func(inside *supervisor.Relay, system *actor.ActorSystem) {
+		_, err := inside.Spawn(system.Root, "relay")
+		Expect(err).NotTo(HaveOccurred())
+	}, change...)
+	r.serve()
+	return r
+}
+
+// spawnRelay makes a relay that spawn is to spawn. At the spec's end it is stopped, if the spec did not; every frame must
+// be settled then, none mislaid, and no goroutine left.
+func spawnRelay(spawn func(*supervisor.Relay, *actor.ActorSystem), change ...func(*supervisor.Config)) *relay {
+	GinkgoHelper()
 	before := gleak.Goroutines()
 	log := logrus.New()
 	log.SetOutput(GinkgoWriter)
@@ -41,23 +53,32 @@ func startRelay(change ...func(*supervisor.Config)) *relay {
 	}
 	inside, err := supervisor.New(config)
 	Expect(err).NotTo(HaveOccurred())
-	_, err = inside.Spawn(supervisor.NewSystem(config.Log).Root, "relay")
-	Expect(err).NotTo(HaveOccurred())
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	served := make(chan error, 1)
-	go func() { served <- inside.Serve(context.Background(), ln) }()
-	r := &relay{address: ln.Addr().String(), inside: inside}
+	r := &relay{inside: inside}
 	DeferCleanup(func(ctx SpecContext) {
 		r.settles(ctx)
 		Expect(inside.Stop(ctx)).To(Or(Succeed(), MatchError(context.DeadlineExceeded)))
-		Eventually(ctx, served).Should(Receive(Or(Not(HaveOccurred()), MatchError(net.ErrClosed))))
 		account := inside.Account()
 		Expect(account.InFlight).To(BeZero(), account.String())
 		Expect(account.DeadLetters).To(BeZero(), account.String())
 		Eventually(ctx, gleak.Goroutines).WithTimeout(5 * time.Second).ShouldNot(gleak.HaveLeaked(before, throttle))
 	}, NodeTimeout(patience))
+	spawn(inside, supervisor.NewSystem(config.Log))
 	return r
+}
+
+// serve makes the relay listen, until the spec's end.
+func (r *relay) serve() {
+	GinkgoHelper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	r.address = ln.Addr().String()
+	served := make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { served <- r.inside.Serve(ctx, ln) }()
+	DeferCleanup(func(ctx SpecContext) {
+		cancel()
+		Eventually(ctx, served).Should(Receive(BeNil()))
+	}, NodeTimeout(patience))
 }
 
 // throttle is a goroutine of Proto.Actor's that counts dead letters, and ends a second after the last.

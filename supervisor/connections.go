@@ -25,6 +25,7 @@ const (
 	open phase = iota
 	draining
 	closing
+	stopping // not of itself: from above
 )
 
 // emptied tells the top actor that there is no connection any more, and will be none.
@@ -42,7 +43,7 @@ func connectionsProps(c *Config, shared *actors.Shared, registry *actor.PID) *ac
 func (c *Connections) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Stopping:
-		c.phase = closing // messages still come while the children stop
+		c.phase = stopping // messages still come while the children stop
 	case actors.Welcome:
 		c.welcome(ctx, m)
 	case actors.Drain:

@@ -1,0 +1,142 @@
+package specs_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+
+	"github.com/asynkron/protoactor-go/actor"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/supervisor"
+)
+
+// host is an actor of somebody else's with relays below it. Its strategy is AllForOne: when one child fails, all restart.
+type host struct {
+	relays  []*supervisor.Relay
+	spawned chan *actor.PID // the relays, then the child that fails when it is told to
+}
+
+type fail struct{}
+
+func (h *host) Receive(ctx actor.Context) {
+	if _, ok := ctx.Message().(*actor.Started); !ok {
+		return
+	}
+	for i, r := range h.relays {
+		pid, err := r.Spawn(ctx, "relay-"+string(rune('a'+i)))
+		if err != nil {
+			panic(err)
+		}
+		h.spawned <- pid
+	}
+	h.spawned <- ctx.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		if _, ok := ctx.Message().(fail); ok {
+			panic("the sibling failed")
+		}
+	}))
+}
+
+var _ = Describe("Embedding relays in an actor system", func() {
+	var (
+		system *actor.ActorSystem
+		relays []*relay
+		pids   []*actor.PID
+	)
+	BeforeEach(func(ctx SpecContext) {
+		needsInside("the relays are part of a program")
+		h := &host{spawned: make(chan *actor.PID, 3)}
+		relays, pids = nil, nil
+		for range 2 {
+			r := spawnRelay(func(r *supervisor.Relay, s *actor.ActorSystem) { h.relays, system = append(h.relays, r), s })
+			relays = append(relays, r)
+		}
+		allForOne := actor.NewAllForOneStrategy(100, 0, func(any) actor.Directive { return actor.RestartDirective })
+		system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return h }, actor.WithSupervisor(allForOne)))
+		for range 3 {
+			var pid *actor.PID
+			Eventually(ctx, h.spawned).Should(Receive(&pid))
+			pids = append(pids, pid)
+		}
+		for _, r := range relays {
+			r.serve()
+		}
+	})
+
+	It("keeps two relays apart, whoever comes and goes", func(ctx SpecContext) {
+		for range 20 {
+			for _, r := range relays {
+				alice, bob := r.session(ctx)
+				flood := alice.floods(bob)
+				bob.hears(ctx)
+				bob.dies()
+				Expect(alice.conn.Close()).To(Succeed())
+				Eventually(ctx, flood).Should(BeClosed())
+			}
+		}
+		for _, r := range relays {
+			r.session(ctx)
+		}
+	}, SpecTimeout(2*patience))
+
+	When("the host stops the relay's actor", func() {
+		It("closes its connections, settles everything, and leaves the other relay alone", func(ctx SpecContext) {
+			alice, bob := relays[0].session(ctx)
+			carol, dave := relays[1].session(ctx)
+			eve := relays[0].login(ctx)
+			alice.floods(bob)
+			relays[0].stalls(ctx)
+			eve.says(frames.StartSession{Peer: freshKey(2048)})
+			system.Root.Stop(pids[0])
+			Eventually(ctx, relays[0].inside.Done()).Should(BeClosed())
+			Expect(relays[0].inside.Account().InFlight).To(BeZero())
+			carol.says(frames.Message{Peer: dave.key, Body: []byte("still here")})
+			Expect(dave.hears(ctx)).To(Equal(message(carol, "still here")))
+		}, SpecTimeout(2*patience))
+	})
+
+	When("the host restarts the relay's actor because a sibling failed", func() {
+		It("closes its connections, and serves again", func(ctx SpecContext) {
+			for range 5 {
+				alice, bob := relays[0].session(ctx)
+				alice.says(frames.StartSession{Peer: freshKey(2048)})
+				system.Root.Send(pids[2], fail{})
+				for _, c := range []*client{alice, bob} {
+					Eventually(ctx, func() bool {
+						_, err := c.frame(ctx)
+						return closedByPeer(err)
+					}).Should(BeTrue())
+				}
+				Eventually(ctx, func() error { return relays[0].tries(ctx) }).Should(Succeed())
+			}
+		}, SpecTimeout(2*patience))
+
+		It("stops all the same, if it was told to", func(ctx SpecContext) {
+			relays[0].session(ctx)
+			stopped := relays[0].stops(ctx)
+			system.Root.Send(pids[2], fail{})
+			Eventually(ctx, stopped).Should(Receive(BeNil()))
+		}, SpecTimeout(patience))
+	})
+})
+
+// tries logs somebody in, and says why that does not work.
+func (r *relay) tries(ctx context.Context) error {
+	conn, err := net.Dial("tcp", r.address)
+	if err != nil {
+		return err
+	}
+	c := &client{conn: conn.(*net.TCPConn), key: freshKey(2048), in: bufio.NewReader(conn)}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write(frames.Login{Key: c.key}.Append(nil)); err != nil {
+		return err
+	}
+	f, err := c.frame(ctx)
+	if err == nil && f.Type() != frames.TypeLogin {
+		err = errors.New("not accepted")
+	}
+	return err
+}
