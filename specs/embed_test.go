@@ -9,6 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/sirupsen/logrus"
 
 	"github.com/mdeiml/blubbel-server/frames"
 	"github.com/mdeiml/blubbel-server/supervisor"
@@ -51,8 +52,9 @@ var _ = Describe("Embedding relays in an actor system", func() {
 		h := &host{spawned: make(chan *actor.PID, 3)}
 		relays, pids = nil, nil
 		for range 2 {
-			r := spawnRelay(func(r *supervisor.Relay, s *actor.ActorSystem) { h.relays, system = append(h.relays, r), s })
-			relays = append(relays, r)
+			relays = append(relays, spawnRelay(func(r *supervisor.Relay, log *logrus.Entry) {
+				h.relays, system = append(h.relays, r), supervisor.NewSystem(log)
+			}))
 		}
 		allForOne := actor.NewAllForOneStrategy(100, 0, func(any) actor.Directive { return actor.RestartDirective })
 		system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return h }, actor.WithSupervisor(allForOne)))

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gleak"
@@ -31,8 +30,8 @@ func startRelay(change ...func(*supervisor.Config)) *relay {
 	if *running != "" {
 		return &relay{address: *running}
 	}
-	r := spawnRelay(func(inside *supervisor.Relay, system *actor.ActorSystem) {
-		_, err := inside.Spawn(system.Root, "relay")
+	r := spawnRelay(func(inside *supervisor.Relay, log *logrus.Entry) {
+		_, err := inside.Spawn(supervisor.NewSystem(log).Root, "relay")
 		Expect(err).NotTo(HaveOccurred())
 	}, change...)
 	r.serve()
@@ -41,7 +40,7 @@ func startRelay(change ...func(*supervisor.Config)) *relay {
 
 // spawnRelay makes a relay that spawn is to spawn. At the spec's end it is stopped, if the spec did not; every frame must
 // be settled then, none mislaid, and no goroutine left.
-func spawnRelay(spawn func(*supervisor.Relay, *actor.ActorSystem), change ...func(*supervisor.Config)) *relay {
+func spawnRelay(spawn func(*supervisor.Relay, *logrus.Entry), change ...func(*supervisor.Config)) *relay {
 	GinkgoHelper()
 	before := gleak.Goroutines()
 	log := logrus.New()
@@ -62,7 +61,7 @@ func spawnRelay(spawn func(*supervisor.Relay, *actor.ActorSystem), change ...fun
 		Expect(account.DeadLetters).To(BeZero(), account.String())
 		Eventually(ctx, gleak.Goroutines).WithTimeout(5 * time.Second).ShouldNot(gleak.HaveLeaked(before, throttle))
 	}, NodeTimeout(patience))
-	spawn(inside, supervisor.NewSystem(config.Log))
+	spawn(inside, config.Log)
 	return r
 }
 
