@@ -51,5 +51,12 @@ func (s *Shared) Alias(k frames.Key) string {
 	return hex.EncodeToString(h.Sum(nil)[:4])
 }
 
+// note logs what happened to a user, for who debugs the relay.
+func (s *Shared) note(k frames.Key, what string) {
+	if s.Log.Logger.IsLevelEnabled(logrus.DebugLevel) {
+		s.Log.WithField("user", s.Alias(k)).Debug(what)
+	}
+}
+
 // bug is the value of a panic of ours: something that cannot be. It holds no data of clients, so it may be logged.
 type bug string

@@ -1,8 +1,6 @@
 package actors
 
 import (
-	"time"
-
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/mdeiml/blubbel-server/frames"
@@ -31,15 +29,8 @@ type user struct {
 	pairs                  map[string]*pair // by the peer's key
 	asked, invited, places int              // pairs that are Asked; Invited but not Open; Asked or Open
 	farewells              map[string]int   // how many Ended each peer has not answered
-	chunks                 []*Chunk         // what our client sent and was not walked yet, in order
-	gathered               []*pair          // whose run of the first chunk was not sent yet
-	refused                *Run             // the last run of frames that were refused while walking the first chunk
-	refusal                frames.Code      // of refused
-	refusalText            string           // of refused
-	asking                 *Run             // a StartSession that was not answered yet; the walk waits for it
-	askingTo               frames.Key       // its recipient
-	declined               bool             // the answer was UNAVAILABLE, and we hold asking until it is time to say so
-	askedAt                time.Time
+
+	walking
 }
 
 type phase uint8
@@ -125,7 +116,7 @@ func (u *user) join(ctx actor.Context, m Join) {
 		m.Login.User = ctx.Self()
 		ctx.Watch(m.Login.Connection)
 		ctx.Send(m.Login.Connection, Joined{Login: m.Login})
-		u.shared.Log.WithField("user", u.shared.Alias(u.key)).Debug("user online")
+		u.shared.note(u.key, "user online")
 	}
 }
 
@@ -172,7 +163,7 @@ func (u *user) gone(ctx actor.Context, who *actor.PID) {
 		return
 	}
 	u.phase = leaving
-	u.shared.Log.WithField("user", u.shared.Alias(u.key)).Debug("user gone")
+	u.shared.note(u.key, "user gone")
 	u.dropChunks()
 	u.login = nil
 	for _, p := range u.pairs {

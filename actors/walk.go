@@ -12,6 +12,21 @@ import (
 // in a run, which is sent when the chunk ends or another kind of frame comes. A StartSession makes the walk wait until
 // the peer's actor has answered, so that whatever follows to that peer takes the same way and cannot overtake it.
 
+// walking is where the walk is, and what it has in hand. It survives crashes.
+type walking struct {
+	chunks   []*Chunk // what our client sent and was not walked yet, in order
+	gathered []*pair  // whose run of the first chunk was not sent yet
+
+	refused     *Run // the last run of frames of the first chunk that were refused, not sent yet
+	refusal     frames.Code
+	refusalText string
+
+	asking   *Run       // a StartSession that was not answered yet; the walk waits for it
+	askingTo frames.Key // its recipient
+	askedAt  time.Time
+	declined bool // the answer was UNAVAILABLE, and we hold asking until it is time to say so
+}
+
 // take queues a chunk of our client and walks on.
 func (u *user) take(ctx actor.Context, c *Chunk) {
 	u.enqueue(c)
