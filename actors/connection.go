@@ -46,7 +46,7 @@ func (c *ConnectionActor) Receive(ctx actor.Context) {
 	case *actor.Started:
 		c.start(ctx)
 	case *actor.Stopping:
-		c.stop(ctx)
+		c.shared.contain(func() { c.stop(ctx) })
 	case *actor.Stopped, *actor.Restarting:
 	default:
 		c.state(ctx)

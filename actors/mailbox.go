@@ -146,13 +146,10 @@ func (m *safeMailbox) InvokeSystemMessage(message any) {
 
 // leave abandons a message. A panic in here would leave the rest of the queue behind.
 func (m *safeMailbox) leave(message any) {
-	defer func() {
-		if p := recover(); p != nil {
-			m.MessageInvoker.(actor.Context).Logger().Error("a message could not be abandoned; this is a bug", "reason", NewCrash(p))
-		}
-	}()
-	_, inner, _ := actor.UnwrapEnvelope(message)
-	Abandon(inner)
+	m.shared.contain(func() {
+		_, inner, _ := actor.UnwrapEnvelope(message)
+		Abandon(inner)
+	})
 }
 
 // Crash is the reason a supervisor gets for an actor's panic.

@@ -77,17 +77,14 @@ func (o *output) written() {
 
 // fail settles what was not written. A mistake in here costs the run, no more: whoever calls it has others to settle.
 func (out outgoing) fail() {
-	defer func() {
-		if p := recover(); p != nil {
-			out.run.chunk.shared.Log.WithField("why", NewCrash(p).String()).Error("a frame could not be settled; this is a bug")
+	out.run.chunk.shared.contain(func() {
+		switch {
+		case out.code != 0 || out.answer != nil:
+			out.run.settleAll(out.code) // its sender is this client
+		default:
+			out.run.refuse(out.away, "")
 		}
-	}()
-	switch {
-	case out.code != 0 || out.answer != nil:
-		out.run.settleAll(out.code) // its sender is this client
-	default:
-		out.run.refuse(out.away, "")
-	}
+	})
 }
 
 // writer writes one batch, and settles it.

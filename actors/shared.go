@@ -58,5 +58,17 @@ func (s *Shared) note(k frames.Key, what string) {
 	}
 }
 
+// contain runs what must not panic: in an actor that is stopping Proto.Actor would restart it, or never end it, and where an
+// output is settled nobody is left to recover. What was to be done is not, then, and that is a bug.
+func (s *Shared) contain(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			crash := NewCrash(p)
+			s.Log.WithFields(logrus.Fields{"why": crash.String(), "stack": string(crash.Stack)}).Error("clearing up failed; this is a bug")
+		}
+	}()
+	f()
+}
+
 // bug is the value of a panic of ours: something that cannot be. It holds no data of clients, so it may be logged.
 type bug string

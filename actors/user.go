@@ -62,7 +62,7 @@ func (u *UserActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started, *actor.Restarting, *actor.Stopped:
 	case *actor.Stopping:
-		u.abandon()
+		u.shared.contain(u.abandon)
 	case *actor.Terminated:
 		ctx.Send(ctx.Self(), departed{m.Who}) // system messages are not tried again after a crash
 	case Join:
