@@ -90,9 +90,14 @@ func (m *safeMailbox) EscalateFailure(reason, message any) {
 		m.late = append(m.late, m.inHand)
 		m.inHand = nil
 	}
-	if terminated, ok := message.(*actor.Terminated); ok && m.again != message {
-		m.again = message
-		m.PostSystemMessage(terminated) // handling one twice does no harm; not to handle it does
+	if terminated, ok := message.(*actor.Terminated); ok { // handling one twice does no harm; not to handle it does
+		if m.again != message {
+			m.again = message
+			m.PostSystemMessage(terminated)
+		} else {
+			crash.Quarantined = true
+			m.putAside(terminated)
+		}
 	}
 	if len(m.late) > 0 && !isSystem(message) {
 		if m.failures++; m.failures > 1 {

@@ -245,11 +245,9 @@ func (u *user) quarantine(ctx actor.Context, message any) {
 	switch m := message.(type) {
 	case Take:
 		u.enqueue(m.Chunk)
-		u.skip()
-		ctx.Send(ctx.Self(), walk{})
+		u.skip(ctx)
 	case walk:
-		u.skip()
-		ctx.Send(ctx.Self(), walk{})
+		u.skip(ctx)
 	case Hear:
 		u.heard = max(u.heard, m.Seq)
 		u.decline(ctx, m.Run)
@@ -268,6 +266,8 @@ func (u *user) quarantine(ctx actor.Context, message any) {
 		u.letGo(ctx, m.Peer)
 	case departed:
 		u.gone(ctx, m.connection)
+	case *actor.Terminated:
+		u.gone(ctx, m.Who)
 	case Vacated:
 		ctx.Stop(ctx.Self())
 	default:

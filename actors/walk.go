@@ -200,13 +200,14 @@ func (u *user) sendRun(ctx actor.Context, p *pair) {
 	}
 }
 
-// skip refuses the frame on which the walk crashed.
-func (u *user) skip() {
+// skip refuses the frame on which the walk crashed, and walks on in a message of its own.
+func (u *user) skip(ctx actor.Context) {
 	if len(u.chunks) > 0 && u.asking == nil {
 		if _, whole := u.chunks[0].frame(); whole != nil {
 			u.refuse(u.chunks[0], frames.Internal, "")
 		}
 	}
+	ctx.Send(ctx.Self(), walk{})
 }
 
 // dropChunks refuses what was not walked: its login is over. What was gathered is refused, too.

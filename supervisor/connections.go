@@ -32,10 +32,11 @@ const (
 type emptied struct{}
 
 func connectionsProps(c *Config, shared *actors.Shared, registry *actor.PID) *actor.Props {
+	connections := &Connections{config: c, shared: shared, registry: registry}
 	return actor.PropsFromProducer(
-		func() actor.Actor { return &Connections{config: c, shared: shared, registry: registry} },
+		func() actor.Actor { return connections },
 		actor.WithSupervisor(&closeConnection{crashLog{c.Log}}),
-		actors.WithSafeMailbox(shared, func(_ actor.Context, message any) { actors.Abandon(message) }),
+		actors.WithSafeMailbox(shared, connections.quarantine),
 	)
 }
 
@@ -52,6 +53,20 @@ func (c *Connections) Receive(ctx actor.Context) {
 		c.drained(ctx, m.Connection)
 	case *actor.Terminated:
 		c.drained(ctx, m.Who)
+	}
+}
+
+// quarantine settles a message on which Connections crashed twice: what others wait for is done all the same.
+func (c *Connections) quarantine(ctx actor.Context, message any) {
+	switch m := message.(type) {
+	case *actor.Terminated:
+		c.drained(ctx, m.Who)
+	case actors.Drained:
+		c.drained(ctx, m.Connection)
+	case actors.Drain:
+		c.drain(ctx)
+	default:
+		actors.Abandon(m)
 	}
 }
 

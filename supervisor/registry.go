@@ -22,12 +22,11 @@ type entry struct {
 }
 
 func registryProps(c *Config, shared *actors.Shared) *actor.Props {
+	r := &Registry{config: c, shared: shared, users: map[string]*entry{}, keys: map[string]string{}}
 	return actor.PropsFromProducer(
-		func() actor.Actor {
-			return &Registry{config: c, shared: shared, users: map[string]*entry{}, keys: map[string]string{}}
-		},
+		func() actor.Actor { return r },
 		actor.WithSupervisor(&restart{crashLog{c.Log}, c.Crashes, c.CrashWindow}),
-		actors.WithSafeMailbox(shared, decline),
+		actors.WithSafeMailbox(shared, r.decline),
 	)
 }
 
@@ -87,8 +86,10 @@ func (r *Registry) forget(user *actor.PID) {
 }
 
 // decline answers a message on which the Registry crashed twice.
-func decline(ctx actor.Context, message any) {
+func (r *Registry) decline(ctx actor.Context, message any) {
 	switch m := message.(type) {
+	case *actor.Terminated:
+		r.forget(m.Who)
 	case actors.Join:
 		ctx.Send(m.Login.Connection, actors.Rejected{Login: m.Login, Code: frames.Internal})
 	case actors.Introduce:
