@@ -193,7 +193,7 @@ var _ = Describe("Crashing", func() {
 		b.arm(1)
 		alice.says(frames.Message{Peer: bob.key, Body: []byte(canary)})
 		Expect(bob.hears(ctx)).To(Equal(message(alice, canary)))
-		Expect(all.count("an actor crashed")).To(Equal(1))
+		Eventually(ctx, func() int { return all.count("an actor crashed") }).Should(Equal(1))
 		Expect(all.count("bomb_test.go")).To(BeNumerically(">", 0), "the stack is there")
 		for _, secret := range []string{canary, string(alice.key[100:]), hex.EncodeToString(alice.key[100:120])} {
 			Expect(all.count(secret)).To(BeZero())
