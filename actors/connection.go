@@ -135,8 +135,14 @@ func (c *ConnectionActor) online(ctx actor.Context) {
 func (c *ConnectionActor) always(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case ended:
+		if m.crash != nil {
+			panic(m.crash) // as if it were ours
+		}
 		c.ended(ctx, m)
 	case written:
+		if m.crash != nil {
+			panic(m.crash)
+		}
 		if m.err != nil || m.lastWord {
 			ctx.Stop(ctx.Self())
 			return

@@ -165,7 +165,12 @@ type Crash struct {
 }
 
 // NewCrash makes a Crash of what recover returned. It is to be called where that was.
-func NewCrash(value any) *Crash { return &Crash{Value: value, Stack: debug.Stack()} }
+func NewCrash(value any) *Crash {
+	if crash, ok := value.(*Crash); ok { // of a goroutine, passed on by its actor
+		return crash
+	}
+	return &Crash{Value: value, Stack: debug.Stack()}
+}
 
 // String tells what may be told: a runtime error or a mistake of the relay's own in its words, of anything else only the type,
 // for its value may hold what belongs to clients.

@@ -40,7 +40,7 @@ type (
 		quiet
 		Chunk *Chunk
 	}
-	// Hear is a run of a peer to its client. From the peer's UserActor; a StartSession perhaps by the Registry.
+	// Hear is a run of a peer to its client. From the peer's UserActor; a StartSession possibly by way of the Registry.
 	Hear struct {
 		Run *Run
 		Seq uint64 // as in Join; 0 from a UserActor
@@ -114,14 +114,16 @@ type (
 	}
 	ended struct { // the client's stream is over, and everything taken is settled. From the reader
 		quiet
+		crash   *Crash          // of the reader
 		refusal *frames.Refusal // why, if the client's bytes are at fault
 		request frames.Type     // the frame at fault
 		number  uint64
 	}
 	written struct { // what was handed to a writer is settled
 		quiet
-		err      error // of the socket
-		lastWord bool  // nothing is written after it
+		crash    *Crash // of the writer
+		err      error  // of the socket
+		lastWord bool   // nothing is written after it
 	}
 )
 
@@ -132,6 +134,8 @@ type (
 		quiet
 		Conn net.Conn
 	}
+	// Hurry says that there is no time left to wait for those that are not drained.
+	Hurry struct{}
 	// Drained answers Drain.
 	Drained struct{ Connection *actor.PID }
 )

@@ -99,10 +99,10 @@ type writer struct {
 func (w *writer) run() {
 	o := w.output
 	defer o.shared.Running.Done()
-	done := written{lastWord: w.lastWord, err: errWriter}
+	done := written{lastWord: w.lastWord}
 	defer func() {
 		if p := recover(); p != nil {
-			done.err = errWriter
+			done.crash = NewCrash(p)
 		}
 		for _, out := range w.batch {
 			out.fail()
@@ -117,8 +117,6 @@ func (w *writer) run() {
 		done.err = w.farewell()
 	}
 }
-
-var errWriter = errors.New("the writer failed")
 
 // write writes the batch, a buffer at a time, and settles what the operating system took.
 func (w *writer) write() error {

@@ -12,7 +12,7 @@ import (
 )
 
 // reader turns the bytes of a socket into messages: before login a frame at a time to the ConnectionActor, then chunks to
-// the UserActor. It is the one goroutine of a connection. It ends when the stream does, or when the ConnectionActor stops.
+// the UserActor. It is the one goroutine of a connection that lasts. It ends when the stream does, or when the ConnectionActor stops.
 type reader struct {
 	shared     *Shared
 	conn       net.Conn
@@ -46,7 +46,7 @@ func (r *reader) run() {
 	end := ended{}
 	defer func() {
 		if p := recover(); p != nil {
-			end = ended{refusal: &frames.Refusal{Code: frames.Internal, Text: "the connection failed in the relay"}}
+			end = ended{crash: NewCrash(p)}
 		}
 		r.drop()
 		r.window.quiet()

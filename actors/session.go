@@ -16,7 +16,7 @@ const (
 // Event is what a user does to a peer.
 type Event uint8
 
-// The events.
+// The events. End is part of the rule, and not spoken yet; so is what is left to those who have proved who they are.
 const (
 	Start Event = iota
 	Accept
@@ -55,11 +55,11 @@ func (p Pair) Say(e Event, may Allowance) (Pair, frames.Code) { //nolint:gocogni
 		}
 		return p | Asked, 0
 	case Accept:
-		if p&Invited == 0 {
-			return p, frames.NoRequest
-		}
 		if p&(Asked|Open) == 0 && !may.Open {
 			return p, frames.Limit
+		}
+		if p&Invited == 0 {
+			return p, frames.NoRequest
 		}
 		return Open, 0
 	case Message:

@@ -96,7 +96,8 @@ func TestSay(t *testing.T) {
 		{invited, accept, noAsk, open, ok},
 		{asked | invited, accept, nothing, open, ok},
 		{open | invited, accept, nothing, open, ok},
-		{none, accept, nothing, none, noReq},
+		{none, accept, nothing, none, limit},
+		{open, accept, nothing, open, noReq},
 	} {
 		t.Run(fmt.Sprintf("%03b says %d, %v", c.p, c.e, c.may), func(t *testing.T) {
 			if to, code := c.p.Say(c.e, c.may); to != c.to || code != c.code {

@@ -86,11 +86,17 @@ func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte)
 	}
 }
 
+// stranger stands for whoever there is nothing with. It is never written to.
+var stranger pair
+
 // message gathers a Message.
 func (u *user) message(c *Chunk, peer frames.Key) {
 	p, ok := u.pairs[string(peer)]
-	if !ok || p.state&Open == 0 { // Say's answer, without a fresh pair for every stranger's frame
-		u.refuse(c, frames.NoSession, "")
+	if !ok {
+		p = &stranger
+	}
+	if _, code := p.state.Say(Message, Allowance{}); code != 0 {
+		u.refuse(c, code, "")
 		return
 	}
 	if p.run == nil {

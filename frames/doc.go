@@ -4,6 +4,6 @@
 // limits stand in table.go, the codes of refusals in code.go. Docs: docs/protocol.md, which is normative; vectors that
 // other implementations can use lie in testdata/vectors.
 //
-// [Cut] takes the next frame off a byte slice, [Keys.Split] takes the key off its payload, [Decode] reads the rest; none
+// [Cut] takes the next frame off a byte slice, [Keys.Split] takes the key off its payload, [Keys.Decode] reads the rest; none
 // of them copies. Frames are written by appending: every [Frame] has an Append method.
 package frames

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -185,6 +187,34 @@ var _ = Describe("Crashing", func() {
 		}, SpecTimeout(patience))
 	})
 
+	for _, direction := range []string{"reading", "writing"} {
+		When("what is "+direction+" a socket panics", func() {
+			It("closes that socket and no other, and is told as a crash of its connection", func(ctx SpecContext) {
+				needsInside("crashes are caused from inside")
+				var all safeBuffer
+				r := startRelayWith(&bomb{}, &all)
+				carol, dave := r.session(ctx)
+				trapped := &trap{}
+				r.serve(func(ln net.Listener) net.Listener { return trappedListener{ln, trapped} })
+				alice, bob := r.session(ctx)
+				trapped.reading.Store(direction == "reading")
+				trapped.writing.Store(direction == "writing")
+				alice.says(frames.Message{Peer: bob.key, Body: []byte("ouch")})
+				if direction == "writing" {
+					bob.isClosed(ctx)
+				} else {
+					Eventually(ctx, func() bool {
+						_, err := alice.frame(ctx)
+						return closedByPeer(err)
+					}).Should(BeTrue())
+				}
+				Eventually(ctx, func() int { return all.count("an actor crashed") }).Should(BeNumerically(">", 0))
+				carol.says(frames.Message{Peer: dave.key, Body: []byte("fine here")})
+				Expect(dave.hears(ctx)).To(Equal(message(carol, "fine here")))
+			}, SpecTimeout(patience))
+		})
+	}
+
 	It("is one line in the log, without what the panic or the frame said", func(ctx SpecContext) {
 		b := &bomb{kind: supervisor.KindUser, message: "Hear"}
 		var all safeBuffer
@@ -195,11 +225,52 @@ var _ = Describe("Crashing", func() {
 		Expect(bob.hears(ctx)).To(Equal(message(alice, canary)))
 		Eventually(ctx, func() int { return all.count("an actor crashed") }).Should(Equal(1))
 		Expect(all.count("bomb_test.go")).To(BeNumerically(">", 0), "the stack is there")
-		for _, secret := range []string{canary, string(alice.key[100:]), hex.EncodeToString(alice.key[100:120])} {
-			Expect(all.count(secret)).To(BeZero())
+		for _, secret := range [][]byte{[]byte(canary), alice.key[100:130], bob.key[100:130]} {
+			for _, form := range []string{
+				string(secret), strings.Trim(strconv.Quote(string(secret)), `"`), hex.EncodeToString(secret),
+				base64.StdEncoding.EncodeToString(secret[:len(secret)/3*3]), strings.Trim(fmt.Sprint(secret), "[]"),
+			} {
+				Expect(all.count(form)).To(BeZero(), form)
+			}
 		}
 	}, SpecTimeout(patience))
 })
+
+// trap makes sockets panic.
+type trap struct{ reading, writing atomic.Bool }
+
+type trappedListener struct {
+	net.Listener
+	*trap
+}
+
+type trappedConn struct {
+	net.Conn
+	*trap
+}
+
+func (l trappedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return trappedConn{conn, l.trap}, nil
+}
+
+func (c trappedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.reading.Load() {
+		panic(canary)
+	}
+	return n, err
+}
+
+func (c trappedConn) Write(b []byte) (int, error) {
+	if c.writing.Load() {
+		panic(canary)
+	}
+	return c.Conn.Write(b)
+}
 
 // Every message that every actor understands, crashing it once and twice, before and after it is handled: whatever it
 // costs, nothing is stuck afterwards. That every frame is settled then, and nothing leaked, is checked at each spec's end.

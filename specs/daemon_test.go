@@ -17,8 +17,8 @@ import (
 
 var _ = Describe("Running the daemon", Ordered, func() {
 	var binary string
+	BeforeEach(OncePerOrdered, func() { needsInside("it is about a process of its own") })
 	BeforeAll(func() {
-		needsInside("it is about a process of its own")
 		binary = filepath.Join(GinkgoT().TempDir(), "blubbel-server")
 		build := exec.Command("go", "build", "-o", binary, "github.com/mdeiml/blubbel-server/cmd/blubbel-server")
 		out, err := build.CombinedOutput()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -46,6 +47,8 @@ func spawnRelay(spawn func(*supervisor.Relay, *logrus.Entry), change ...func(*su
 	log := logrus.New()
 	log.SetOutput(GinkgoWriter)
 	log.SetLevel(logrus.TraceLevel)
+	bugs := &bugHook{}
+	log.AddHook(bugs)
 	config := supervisor.Config{Log: logrus.NewEntry(log)}
 	for _, f := range change {
 		f(&config)
@@ -59,18 +62,22 @@ func spawnRelay(spawn func(*supervisor.Relay, *logrus.Entry), change ...func(*su
 		account := inside.Account()
 		Expect(account.InFlight).To(BeZero(), account.String())
 		Expect(account.DeadLetters).To(BeZero(), account.String())
+		Expect(bugs.seen.Load()).To(BeZero(), "the relay says that it has a bug; see the log")
 		Eventually(ctx, gleak.Goroutines).WithTimeout(5 * time.Second).ShouldNot(gleak.HaveLeaked(before, throttle))
 	}, NodeTimeout(patience))
 	spawn(inside, config.Log)
 	return r
 }
 
-// serve makes the relay listen, until the spec's end.
-func (r *relay) serve() {
+// serve makes the relay listen, until the spec's end, and whoever connects from now on connects there.
+func (r *relay) serve(change ...func(net.Listener) net.Listener) {
 	GinkgoHelper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
 	r.address = ln.Addr().String()
+	for _, f := range change {
+		ln = f(ln)
+	}
 	served := make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { served <- r.inside.Serve(ctx, ln) }()
@@ -78,6 +85,18 @@ func (r *relay) serve() {
 		cancel()
 		Eventually(ctx, served).Should(Receive(BeNil()))
 	}, NodeTimeout(patience))
+}
+
+// bugHook counts the lines in which the relay says that it has made a mistake.
+type bugHook struct{ seen atomic.Int32 }
+
+func (*bugHook) Levels() []logrus.Level { return logrus.AllLevels }
+
+func (h *bugHook) Fire(line *logrus.Entry) error {
+	if strings.Contains(line.Message, "this is a bug") {
+		h.seen.Add(1)
+	}
+	return nil
 }
 
 // throttle is a goroutine of Proto.Actor's that counts dead letters, and ends a second after the last.

@@ -3,6 +3,7 @@ package specs_test
 import (
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"testing"
 
@@ -20,6 +21,17 @@ func TestSpecs(t *testing.T) {
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "The relay")
 }
+
+var _ = BeforeSuite(func() {
+	if *running == "" {
+		return
+	}
+	conn, err := net.Dial("tcp", *running)
+	if err != nil {
+		AbortSuite(fmt.Sprintf("there is no relay at %s: %v", *running, err))
+	}
+	_ = conn.Close()
+})
 
 // needsInside skips a spec that looks into the relay, when there is only one to talk to.
 func needsInside(why string) {

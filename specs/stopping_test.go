@@ -67,6 +67,23 @@ var _ = Describe("Stopping the relay", func() {
 		}, SpecTimeout(patience))
 	})
 
+	When("a client does not read", func() {
+		It("tells the others all the same", func(ctx SpecContext) {
+			r := startRelay()
+			alice, bob := r.session(ctx)
+			carol := r.login(ctx)
+			alice.floods(bob)
+			r.stalls(ctx)
+			short, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			stopped := make(chan error, 1)
+			go func() { stopped <- r.inside.Stop(short) }()
+			Expect(carol.hears(ctx)).To(beError(0, 0, frames.ShuttingDown))
+			carol.isClosed(ctx)
+			Eventually(ctx, stopped).Should(Receive(MatchError(context.DeadlineExceeded)))
+		}, SpecTimeout(patience))
+	})
+
 	It("is quick when nobody is there, and can be asked for twice", func(ctx SpecContext) {
 		r := startRelay()
 		Expect(r.inside.Stop(ctx)).To(Succeed())

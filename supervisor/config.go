@@ -17,12 +17,12 @@ type Config struct {
 	Log *logrus.Entry
 
 	// MinKeyBits and MaxKeyBits are the sizes of RSA keys that may log in, in bits. Defaults: 2048 and 4096; at least 1024,
-	// at most 8192.
+	// at most 4096: longer keys would not fit in front of what is sent to them.
 	MinKeyBits, MaxKeyBits int
 	// SeedRawKeys also takes the raw 128-byte keys of the first server. Default: no.
 	SeedRawKeys bool
 
-	// Window is how many bytes of the relay's memory one connection may hold. Default: 256 KiB; at least two largest frames
+	// Window is how many bytes of the relay's memory one connection may hold, give or take a buffer (64 KiB). Default: 256 KiB; at least two largest frames
 	// (131,082 bytes), at most 1 GiB.
 	Window int
 	// WriteDeadline is for how long a socket may take nothing, while something waits to be written to it, until it is
@@ -96,7 +96,7 @@ func (c Config) validate() error {
 		most      int
 	}{
 		{"MinKeyBits", c.MinKeyBits, 1024, c.MaxKeyBits},
-		{"MaxKeyBits", c.MaxKeyBits, c.MinKeyBits, 8192},
+		{"MaxKeyBits", c.MaxKeyBits, c.MinKeyBits, 4096},
 		{"Window", c.Window, 2 * largest, 1 << 30},
 		{"AskedBy", c.AskedBy, 1, 1 << 20},
 		{"AskedOf", c.AskedOf, 1, 1 << 20},

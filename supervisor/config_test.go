@@ -14,10 +14,10 @@ func TestNewValidates(t *testing.T) {
 		wrong  string // the field named; empty if nothing is wrong
 	}{
 		{supervisor.Config{}, ""},
-		{supervisor.Config{MinKeyBits: 1024, MaxKeyBits: 8192, Window: 131082, WriteDeadline: 10 * time.Millisecond}, ""},
+		{supervisor.Config{MinKeyBits: 1024, MaxKeyBits: 4096, Window: 131082, WriteDeadline: 10 * time.Millisecond}, ""},
 		{supervisor.Config{MinKeyBits: 512}, "MinKeyBits"},
 		{supervisor.Config{MinKeyBits: 4097}, "MinKeyBits"},
-		{supervisor.Config{MaxKeyBits: 16384}, "MaxKeyBits"},
+		{supervisor.Config{MaxKeyBits: 4097}, "MaxKeyBits"},
 		{supervisor.Config{Window: 131081}, "Window"},
 		{supervisor.Config{Window: -1}, "Window"},
 		{supervisor.Config{WriteDeadline: time.Millisecond}, "WriteDeadline"},

@@ -10,7 +10,7 @@ import (
 // Connections supervises the connections. When the relay stops it lets all of them settle what is under way before it
 // closes the first, so that nothing is refused only because the other end was closed a moment earlier.
 //
-//	open ──Drain──► draining ──all Drained──► closing ──all gone──► (tells its parent)
+//	open ──Drain──► draining ──all Drained, or Hurry──► closing ──all gone──► (tells its parent)
 type Connections struct {
 	config   *Config
 	shared   *actors.Shared
@@ -49,10 +49,16 @@ func (c *Connections) Receive(ctx actor.Context) {
 		c.welcome(ctx, m)
 	case actors.Drain:
 		c.drain(ctx)
+	case actors.Hurry:
+		clear(c.busy)
+		c.goOn(ctx)
 	case actors.Drained:
 		c.drained(ctx, m.Connection)
 	case *actor.Terminated:
 		c.drained(ctx, m.Who)
+	case *actor.Started, *actor.Restarting, *actor.Stopped:
+	default:
+		actors.Abandon(m)
 	}
 }
 

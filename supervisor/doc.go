@@ -1,5 +1,5 @@
 // Package supervisor is the tree: who is whose child, what a crash means, and how the relay is configured, started and
-// stopped. A program that embeds the relay needs this package alone.
+// stopped. It is what a program that embeds the relay uses.
 //
 //	relay                 the top actor of one relay
 //	├── registry          Registry          which UserActor a key has; supervises users
@@ -10,11 +10,12 @@
 // What a crash (a panic) of each means:
 //
 //	who                what happens                                       what a client sees
-//	ConnectionActor    stopped, its socket closed; what it had not        end of stream; it connects again
-//	                   written is refused with OFFLINE
-//	UserActor          restarted with its state; the message in hand is   nothing, or INTERNAL for one frame
-//	                   tried once more, then refused
-//	UserActor, often   the same, and its connection is closed             end of stream; it connects again
+//	ConnectionActor    stopped, its socket closed; what it had not        end of stream; it connects again. Who sent
+//	                   written is refused                                 to it: OFFLINE (a stranger: UNAVAILABLE)
+//	UserActor          restarted with all its state; the message in hand  nothing, or INTERNAL for one frame
+//	                   is tried once more, then refused
+//	UserActor, often   the same, and its connection is closed, which      INTERNAL with number 0, end of stream; it
+//	                   ends its sessions                                  connects again. Its peers: as when it leaves
 //	Registry,          resumed: same instance, same children; message     nothing, or INTERNAL for one frame
 //	Connections        in hand as above
 //	relay              recovered inside its own Receive                   nothing

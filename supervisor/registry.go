@@ -41,6 +41,9 @@ func (r *Registry) Receive(ctx actor.Context) {
 		r.vacate(ctx, m)
 	case *actor.Terminated:
 		r.forget(m.Who)
+	case *actor.Started, *actor.Restarting, *actor.Stopping, *actor.Stopped:
+	default:
+		actors.Abandon(m)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/eventstream"
@@ -16,7 +17,7 @@ import (
 	"github.com/mdeiml/blubbel-server/listener"
 )
 
-// Relay is one relay: a tree of actors in an actor system of its host's. It has no globals, installs no signal handlers, never exits the
+// Relay is one relay: a tree of actors in an actor system of its host's. It installs no signal handlers, never exits the
 // process, and listens only where it is told to. Several can live in one system.
 type Relay struct {
 	config Config
@@ -100,8 +101,9 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 // Stop ends the relay: it accepts nobody and reads nothing any more, settles what is under way, tells every client
-// SHUTTING_DOWN, and closes. When the context ends first, connections are closed as they are, what was under way is
-// settled as refused, and the context's error is returned. Either way no actor and no goroutine of the relay is left;
+// SHUTTING_DOWN, and closes. What is not settled when four fifths of the context's time are over is refused, lest clients that do
+// not read keep the others from being told. When the context ends, connections are closed as they are, and the context's
+// error is returned. Either way no actor and no goroutine of the relay is left;
 // the host's actor system goes on. Stop may be called more than once.
 func (r *Relay) Stop(ctx context.Context) error {
 	if r.top == nil {
@@ -111,17 +113,30 @@ func (r *Relay) Stop(ctx context.Context) error {
 		close(r.stopping)
 		r.shared.Root.Send(r.top, actors.Drain{})
 	})
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		if r.gone() {
+	for hurry := untilHurry(ctx); ; {
+		select {
+		case <-r.done:
 			return nil
+		case <-hurry:
+			r.shared.Root.Send(r.top, actors.Hurry{})
+		case <-ctx.Done():
+			if r.gone() {
+				return nil
+			}
+			r.shared.Root.Stop(r.top)
+			<-r.done
+			return ctx.Err()
 		}
-		r.shared.Root.Stop(r.top)
-		<-r.done
-		return ctx.Err()
 	}
+}
+
+// untilHurry fires when four fifths of the time are over: one client that does not read must not keep the others from being told.
+func untilHurry(ctx context.Context) <-chan time.Time {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return nil
+	}
+	return time.After(time.Until(deadline) * 4 / 5)
 }
 
 func (r *Relay) gone() bool {
@@ -204,7 +219,7 @@ func (t *top) Receive(ctx actor.Context) {
 		t.relay.stop.Do(func() { close(t.relay.stopping) })
 	case *actor.Stopped:
 		t.relay.ended(ctx.ActorSystem())
-	case actors.Welcome, actors.Drain:
+	case actors.Welcome, actors.Drain, actors.Hurry:
 		if t.connections == nil {
 			actors.Abandon(ctx.Message())
 			return

@@ -21,6 +21,7 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 	for _, c := range []struct{ args, says string }{
 		{"--listen " + taken.Addr().String(), "cannot listen on " + taken.Addr().String() + ": another program does; choose another with --listen"},
 		{"--listen 8000", "host:port"},
+		{"--listen 127.0.0.1:", "host:port"},
 		{"--listen http://127.0.0.1:80", "only on tcp://"},
 		{"--listen 127.0.0.1:99999", "cannot listen on 127.0.0.1:99999"},
 		{"--log-level loud", `--log-level must be one of "trace","debug","info","warn","error"`},

@@ -34,7 +34,7 @@ func (a *address) UnmarshalText(text []byte) error {
 	if ok {
 		s = rest
 	}
-	if _, _, err := net.SplitHostPort(s); err != nil {
+	if _, port, err := net.SplitHostPort(s); err != nil || port == "" {
 		return fmt.Errorf("%q: give it as host:port, such as 127.0.0.1:8000", text)
 	}
 	*a = address(s)

@@ -213,7 +213,7 @@ def start_session(relay, peer):
                 raise
             if time.monotonic() > deadline:
                 raise Failure(f"the peer was not there for {ASK_FOR} s; {error}") from None
-        time.sleep(0.2)
+        time.sleep(1)  # a relay may limit how often one asks
 
 
 def address(text):
