@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -27,6 +28,8 @@ type Relay struct {
 	id      string // of the top actor's PID, and the beginning of everybody's below it
 	top     *actor.PID
 	letters *eventstream.Subscription
+
+	restarting atomic.Bool // by a strategy of the host's: everybody below the top actor is being stopped
 
 	stop     sync.Once
 	stopping chan struct{} // closed when the relay begins to stop
@@ -174,7 +177,7 @@ func (r *Relay) deadLetter(event any) {
 	if !ok || letter.PID == nil || letter.PID.Id != r.id && !strings.HasPrefix(letter.PID.Id, r.id+"/") {
 		return
 	}
-	if actors.Abandon(letter.Message) && !r.isStopping() {
+	if actors.Abandon(letter.Message) && !r.isStopping() && !r.restarting.Load() {
 		r.shared.Ledger.Mislaid()
 		r.config.Log.WithField("actor", letter.PID.Id).Error("a frame was sent to an actor that is gone; this is a bug")
 	}
@@ -215,6 +218,8 @@ func (t *top) Receive(ctx actor.Context) {
 	switch ctx.Message().(type) {
 	case *actor.Started:
 		t.start(ctx)
+	case *actor.Restarting:
+		t.relay.restarting.Store(true)
 	case *actor.Stopping:
 		t.relay.stop.Do(func() { close(t.relay.stopping) })
 	case *actor.Stopped:
@@ -235,6 +240,7 @@ func (t *top) start(ctx actor.Context) {
 		ctx.Stop(ctx.Self())
 		return
 	}
+	t.relay.restarting.Store(false)
 	c := &t.relay.config
 	t.registry = ctx.SpawnPrefix(c.Props(KindRegistry, registryProps(c, t.relay.shared)), "registry")
 	t.connections = ctx.SpawnPrefix(c.Props(KindConnections, connectionsProps(c, t.relay.shared, t.registry)), "connections")
