@@ -80,6 +80,11 @@ var _ = Describe("Sending a message", func() {
 			Expect(alice.hears(ctx)).To(Equal(frames.LoginAccepted{}))
 			Expect(bob.hears(ctx)).To(Equal(frames.StartSession{Peer: alice.key, Sealed: []byte("g^a")}))
 			Expect(alice.hears(ctx)).To(beError(frames.TypeMessage, 3, frames.NoSession))
+			accept := frames.AcceptSession{Peer: alice.key, Sealed: []byte("g^b")}.Append(nil)
+			for i := range accept {
+				bob.sends(accept[i : i+1])
+			}
+			Expect(alice.hears(ctx)).To(Equal(frames.AcceptSession{Peer: bob.key, Sealed: []byte("g^b")}))
 		}, SpecTimeout(patience))
 
 		It("takes frames of all sizes, sent in pieces of all sizes", func(ctx SpecContext) {
