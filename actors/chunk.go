@@ -20,6 +20,13 @@ type Login struct {
 	over       atomic.Bool
 }
 
+// NewLogin returns a login of a key on a connection, not joined yet. It keeps a copy of the key.
+func NewLogin(shared *Shared, key frames.Key, connection *actor.PID) *Login {
+	return &Login{
+		Number: shared.logins.Add(1), Key: append(frames.Key(nil), key...), Connection: connection, shared: shared,
+	}
+}
+
 // Chunk is what one read brought: whole frames, in order. It goes back to its reader when the last of them is settled.
 type Chunk struct {
 	shared *Shared

@@ -183,9 +183,7 @@ func (c *ConnectionActor) join(ctx actor.Context, run *Run, key frames.Key) {
 		c.refuseLogin(frames.BadKey, refusalOf(err).Text)
 		return
 	}
-	c.login = &Login{
-		Number: c.shared.logins.Add(1), Key: append(frames.Key(nil), key...), Connection: ctx.Self(), shared: c.shared,
-	}
+	c.login = NewLogin(c.shared, key, ctx.Self())
 	c.state = c.joining
 	ctx.Send(c.registry, Join{Login: c.login})
 }

@@ -53,7 +53,9 @@ func (s *stage) user(key frames.Key, registry probe) *actor.PID {
 }
 
 func (s *stage) login(key frames.Key, connection, user *actor.PID) *Login {
-	return &Login{Number: s.shared.logins.Add(1), Key: key, Connection: connection, User: user, shared: s.shared}
+	login := NewLogin(s.shared, key, connection)
+	login.User = user
+	return login
 }
 
 // run is one frame on its way from a login.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
+	"syscall"
 
 	"github.com/asynkron/protoactor-go/actor"
 	. "github.com/onsi/ginkgo/v2"
@@ -114,6 +116,28 @@ var _ = Describe("Embedding relays in an actor system", func() {
 				}
 				Eventually(ctx, func() error { return relays[0].tries(ctx) }).Should(Succeed())
 			}
+		}, SpecTimeout(2*patience))
+
+		It("stops all the same, with people coming and going all the while", func(ctx SpecContext) {
+			var coming sync.WaitGroup
+			coming.Add(8)
+			for range 8 {
+				go func() { // until nobody listens any more
+					defer coming.Done()
+					for {
+						if err := relays[0].tries(ctx); errors.Is(err, syscall.ECONNREFUSED) {
+							return
+						}
+					}
+				}()
+			}
+			for range 10 {
+				system.Root.Send(pids[2], fail{})
+				Eventually(ctx, func() error { return relays[0].tries(ctx) }).Should(Succeed())
+			}
+			system.Root.Send(pids[2], fail{})
+			Eventually(ctx, relays[0].stops(ctx)).WithTimeout(patience).Should(Receive(BeNil()))
+			coming.Wait()
 		}, SpecTimeout(2*patience))
 
 		It("stops all the same, if it was told to", func(ctx SpecContext) {

@@ -14,6 +14,7 @@ type Registry struct {
 	shared *actors.Shared
 	users  map[string]*entry // by key
 	keys   map[string]string // by the id of the UserActor's PID
+	over   bool              // it is being stopped: who is spawned now, nobody would stop
 }
 
 type entry struct {
@@ -41,7 +42,9 @@ func (r *Registry) Receive(ctx actor.Context) {
 		r.vacate(ctx, m)
 	case *actor.Terminated:
 		r.forget(m.Who)
-	case *actor.Started, *actor.Restarting, *actor.Stopping, *actor.Stopped:
+	case *actor.Stopping:
+		r.over = true // messages still come while the children stop
+	case *actor.Started, *actor.Restarting, *actor.Stopped:
 	default:
 		actors.Abandon(m)
 	}
@@ -50,6 +53,10 @@ func (r *Registry) Receive(ctx actor.Context) {
 func (r *Registry) join(ctx actor.Context, m actors.Join) {
 	key := string(m.Login.Key)
 	e, ok := r.users[key]
+	if !ok && r.over {
+		actors.Abandon(m)
+		return
+	}
 	if !ok {
 		props := actors.UserProps(r.shared, m.Login.Key, ctx.Self())
 		e = &entry{user: ctx.Spawn(r.config.Props(KindUser, props))}
