@@ -188,8 +188,13 @@ func (m Hear) abandon() bool {
 	if m.Run.heard {
 		return false
 	}
-	mislaid := !m.Run.chunk.login.over.Load()
-	m.Run.refuse(Pair(0).Away(EventOf(m.Run.Type)), "")
+	run, code := m.Run, Pair(0).Away(EventOf(m.Run.Type))
+	mislaid := !run.chunk.login.over.Load()
+	if run.Type == frames.TypeStart { // its sender's walk waits for the answer
+		run.chunk.shared.Root.Send(run.Sender(), Answered{Run: run, Code: code})
+	} else {
+		run.refuse(code, "")
+	}
 	return mislaid
 }
 

@@ -104,10 +104,10 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 // Stop ends the relay: it accepts nobody and reads nothing any more, settles what is under way, tells every client
-// SHUTTING_DOWN, and closes. What is not settled when four fifths of the context's time are over is refused, lest clients that do
-// not read keep the others from being told. When the context ends, connections are closed as they are, and the context's
-// error is returned. Either way no actor and no goroutine of the relay is left;
-// the host's actor system goes on. Stop may be called more than once.
+// SHUTTING_DOWN, and closes. What is not settled when four fifths of the context's time are over is refused, lest clients
+// that do not read keep the others from being told. When the context ends, connections are closed as they are, and the
+// context's error is returned. Either way no actor and no goroutine of the relay is left; the host's actor system goes
+// on. Stop may be called more than once.
 func (r *Relay) Stop(ctx context.Context) error {
 	if r.top == nil {
 		return nil
@@ -142,18 +142,12 @@ func untilHurry(ctx context.Context) <-chan time.Time {
 	return time.After(time.Until(deadline) * 4 / 5)
 }
 
-func (r *Relay) gone() bool {
-	select {
-	case <-r.done:
-		return true
-	default:
-		return false
-	}
-}
+func (r *Relay) gone() bool       { return isClosed(r.done) }
+func (r *Relay) isStopping() bool { return isClosed(r.stopping) }
 
-func (r *Relay) isStopping() bool {
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-r.stopping:
+	case <-c:
 		return true
 	default:
 		return false
