@@ -3,6 +3,8 @@ package frames
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 )
 
 // Raw is a frame as it stands on the wire, its payload not looked into.
@@ -33,6 +35,24 @@ func Cut(b []byte, maxPayload int) (f Raw, rest []byte, err error) {
 	}
 	f.Payload = b[HeaderSize:end:end]
 	return f, b[end:], nil
+}
+
+// Read reads one frame, whose payload may have at most maxPayload bytes; memory is allocated for no more. A longer frame is
+// refused with TooLarge. Other errors are those of r: io.EOF only between frames.
+func Read(r io.Reader, maxPayload int) (Raw, error) {
+	var header [HeaderSize]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return Raw{}, err
+	}
+	f, _, err := Cut(header[:], maxPayload)
+	if !errors.Is(err, ErrShort) {
+		return f, err
+	}
+	f.Payload = make([]byte, binary.BigEndian.Uint32(header[1:]))
+	if _, err := io.ReadFull(r, f.Payload); err != nil {
+		return f, fmt.Errorf("the payload is cut off: %w", err)
+	}
+	return f, nil
 }
 
 // AppendHeader appends the header of a frame with a payload of n bytes.

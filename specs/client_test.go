@@ -6,9 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/binary"
-	"errors"
-	"io"
 	"math/big"
 	"net"
 	"os"
@@ -112,19 +109,11 @@ func (c *client) frame(ctx context.Context) (frames.Frame, error) {
 	if err := c.conn.SetReadDeadline(deadline); err != nil {
 		return nil, err
 	}
-	header := make([]byte, frames.HeaderSize)
-	if _, err := io.ReadFull(c.in, header); err != nil {
+	f, err := frames.Read(c.in, frames.MaxPayload+frames.MaxGrowth)
+	if err != nil {
 		return nil, err
 	}
-	n := binary.BigEndian.Uint32(header[1:])
-	if n > frames.MaxPayload+frames.MaxGrowth {
-		return nil, errors.New("the relay sent a frame that is too long")
-	}
-	payload := make([]byte, n)
-	if _, err := io.ReadFull(c.in, payload); err != nil {
-		return nil, err
-	}
-	return frames.Keys{SeedRaw: true}.Decode(frames.FromRelay, frames.Raw{Type: frames.Type(header[0]), Payload: payload})
+	return frames.Keys{SeedRaw: true}.Decode(frames.FromRelay, f)
 }
 
 // hears returns the next frame.

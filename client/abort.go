@@ -1,0 +1,44 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/mdeiml/blubbel-server/client/e2e"
+)
+
+// aborted is the last record of a side that gives the session up: its body is a code (1), which says what it noticed.
+type aborted struct {
+	err  error
+	said bool
+}
+
+// noticed are the codes of Abort (docs/session.md, Giving up). 0 is everything else.
+var noticed = [...]error{
+	1: e2e.ErrForged,
+	2: e2e.ErrReplayed,
+	3: e2e.ErrReordered,
+	4: e2e.ErrWithheld,
+	5: ErrContradiction,
+	6: e2e.ErrMalformed,
+	7: ErrSilent,
+	8: e2e.ErrExhausted,
+}
+
+func (a *aborted) content() e2e.Content {
+	code := 0
+	for i, err := range noticed {
+		if err != nil && errors.Is(a.err, err) {
+			code = i
+		}
+	}
+	return e2e.Content{Kind: e2e.Abort, Body: []byte{byte(code)}}
+}
+
+// parseAborted returns what the peer noticed.
+func parseAborted(body []byte) error {
+	if len(body) == 0 || int(body[0]) >= len(noticed) || noticed[body[0]] == nil {
+		return &Noticed{Err: errors.New("it does not say why")}
+	}
+	return &Noticed{Err: fmt.Errorf("it says that of what it received: %w", noticed[body[0]])}
+}

@@ -1,0 +1,246 @@
+package client
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/client/e2e"
+)
+
+const (
+	// quiet is how long nothing may come from the peer before it is asked whether it is there.
+	quiet = 15 * time.Second
+	// The initiator renews the keys after so many records of either direction, or after so long.
+	rekeyAfterRecords = 1 << 20
+	rekeyAfter        = 24 * time.Hour
+)
+
+// conversation is one side of a session: the rules of docs/session.md for what is said inside the encryption. It has
+// neither a lock nor a clock nor a connection; it is told the time, and asked what to send.
+type conversation struct {
+	ends      *e2e.Ends
+	sealer    *e2e.Sealer
+	opener    *e2e.Opener
+	initiator bool
+	out       outgoing
+	in        incoming
+
+	owes      bool       // a confirmation
+	asks      bool       // for one, with whatever is sent next
+	farewell  *aborted   // what to say last; nothing else is said then
+	ending    bool       // we have said our last
+	ended     *Ended     // the peer has said its last
+	over      bool       // for the application; what is owed is still said
+	heardAt   time.Time  // something of the peer's
+	rekeying  *e2e.Start // the initiator's, unanswered
+	renewed   *e2e.Keys  // the responder's, until the initiator uses them
+	rekeyedAt time.Time
+	rekeyedBy uint64 // the counter, ours or the peer's, from which on the keys should be renewed
+}
+
+func newConversation(now time.Time, ends *e2e.Ends, keys *e2e.Keys, initiator bool) *conversation {
+	c := &conversation{ends: ends, initiator: initiator, heardAt: now, rekeyedAt: now, rekeyedBy: rekeyAfterRecords}
+	c.sealer, c.opener = ends.Records(keys)
+	c.asks = initiator // its first record is what opens the session at the other side
+	return c
+}
+
+// produce returns the next record to send, if there is one. Whoever sends it calls sent with its request number.
+func (c *conversation) produce(now time.Time) (record []byte, r sentRecord, err error) {
+	content, ok := c.next(now)
+	if !ok {
+		return nil, r, nil
+	}
+	content.Next, content.Received, content.Taken = c.opener.Next(), c.in.received, c.in.taken
+	r.counter, r.at, r.asks = c.sealer.Counter(), now, content.Kind != e2e.Confirm
+	if content.Number > 0 {
+		r.message = c.out.waiting()
+	}
+	record, err = c.sealer.Seal(nil, content.Append(nil))
+	c.owes = false
+	if c.farewell != nil {
+		c.farewell.said = true
+	}
+	return record, r, err
+}
+
+// next decides what to say now.
+func (c *conversation) next(now time.Time) (content e2e.Content, ok bool) {
+	if c.farewell != nil {
+		return c.farewell.content(), !c.farewell.said
+	}
+	if c.over {
+		return content, c.owes
+	}
+	if c.out.held(now) {
+		return content, false
+	}
+	if c.rekeyDue(now) {
+		c.offerKeys(now)
+	}
+	if m := c.out.waiting(); m != nil {
+		c.asks = false
+		return e2e.Content{Kind: m.kind, Number: m.number, Body: m.body}, true
+	}
+	if c.asks || c.probeDue(now) {
+		c.asks = false
+		return e2e.Content{Kind: e2e.Probe}, true
+	}
+	return e2e.Content{Kind: e2e.Confirm}, c.owes
+}
+
+// probeDue reports whether the peer was quiet for too long, and has not been asked yet.
+func (c *conversation) probeDue(now time.Time) bool {
+	return c.out.silentAt().IsZero() && !now.Before(c.heardAt.Add(quiet))
+}
+
+// hear takes a record of the peer's. An error ends the session.
+func (c *conversation) hear(now time.Time, record []byte) error {
+	plaintext, err := c.opener.Open(record)
+	if err != nil {
+		return err
+	}
+	c.in.received++
+	c.heardAt = now
+	if c.renewed != nil && !c.opener.Expected() { // the initiator has begun to use the new keys
+		c.sealer.Renew(c.renewed.Send)
+		c.renewed = nil
+	}
+	content, err := e2e.ParseContent(plaintext)
+	if err != nil {
+		return err
+	}
+	if err := c.out.heard(now, content, c.sealer.Counter()); err != nil {
+		return err
+	}
+	if content.Kind != e2e.Confirm {
+		c.owes = true
+	}
+	if content.Kind == e2e.Abort {
+		return parseAborted(content.Body)
+	}
+	if content.Number == 0 {
+		return nil
+	}
+	inOrder, err := c.in.hear(content)
+	for _, m := range inOrder {
+		if err == nil {
+			err = c.understand(now, m)
+		}
+	}
+	return err
+}
+
+// understand acts on a message that is not, or not only, for the application.
+func (c *conversation) understand(now time.Time, m e2e.Content) error {
+	switch m.Kind {
+	case e2e.End:
+		c.ended = &Ended{ByPeer: true, Reason: string(m.Body)}
+	case e2e.Rekey:
+		return c.takeKeys(now, m.Body)
+	case e2e.Rekeyed:
+		return c.useKeys(now, m.Body)
+	case e2e.Confirm, e2e.Probe, e2e.Text, e2e.Abort: // nothing to do, or not numbered
+	}
+	return nil
+}
+
+// first returns what the application should see next.
+func (c *conversation) first() (e2e.Content, bool) { return c.in.first() }
+
+// take says that the application has the first. The peer is told when nothing more is there, or a good part of its window
+// is free again.
+func (c *conversation) take() {
+	c.in.take()
+	if len(c.in.ready) == 0 || c.in.taken%(window/4) == 0 {
+		c.owes = true
+	}
+}
+
+// end says our last.
+func (c *conversation) end(reason string) {
+	c.ending = true
+	c.out.say(e2e.End, []byte(reason))
+}
+
+// allTaken reports whether the peer has taken everything we said. If it has said its last as well, it need not take ours.
+func (c *conversation) allTaken() bool {
+	n := len(c.out.messages)
+	return n == 0 || n == 1 && c.ending && c.ended != nil
+}
+
+// heardLast is why there is no use in saying more: nil, or that the peer has said its last.
+func (c *conversation) heardLast() error {
+	if c.ended == nil {
+		return nil
+	}
+	return c.ended
+}
+
+// abort gives the session up: the peer is told why.
+func (c *conversation) abort(err error) { c.farewell = &aborted{err: err} }
+
+// deadline is when produce or overdue should be asked again at the latest, if nothing happens before.
+func (c *conversation) deadline(now time.Time) time.Time {
+	d := c.heardAt.Add(quiet)
+	if now.Before(c.out.pausedUntil) {
+		d = c.out.pausedUntil
+	}
+	for _, at := range []time.Time{c.out.silentAt(), c.out.missingAt()} {
+		if !at.IsZero() && (at.Before(d) || !now.Before(d)) {
+			d = at
+		}
+	}
+	return d
+}
+
+// rekeyDue reports whether it is time for new keys, and ours to ask for them.
+func (c *conversation) rekeyDue(now time.Time) bool {
+	return c.initiator && c.rekeying == nil && !c.ending && c.ended == nil &&
+		(now.Sub(c.rekeyedAt) >= rekeyAfter || max(c.sealer.Counter(), c.opener.Next()) >= c.rekeyedBy)
+}
+
+// offerKeys is the initiator's half: it asks for new keys.
+func (c *conversation) offerKeys(now time.Time) {
+	start, err := c.ends.Start(now)
+	if err != nil {
+		return // the old keys will do until the next time
+	}
+	c.rekeying = start
+	c.out.say(e2e.Rekey, start.Body)
+}
+
+// takeKeys is the responder's half: it makes them, and uses them once the initiator does.
+func (c *conversation) takeKeys(now time.Time, body []byte) error {
+	if c.initiator || c.renewed != nil {
+		return fmt.Errorf("%w: new keys that nobody may ask for", e2e.ErrMalformed)
+	}
+	request, err := c.ends.Open(body)
+	if err != nil {
+		return err
+	}
+	answer, keys, err := request.Accept()
+	if err != nil {
+		return err
+	}
+	c.out.say(e2e.Rekeyed, answer)
+	c.opener.Expect(keys.Receive)
+	c.renewed, c.rekeyedAt = keys, now
+	return nil
+}
+
+// useKeys is the initiator's again: it uses them from now on.
+func (c *conversation) useKeys(now time.Time, body []byte) error {
+	if c.rekeying == nil {
+		return fmt.Errorf("%w: new keys that nobody asked for", e2e.ErrMalformed)
+	}
+	keys, err := c.rekeying.Finish(body)
+	if err != nil {
+		return err
+	}
+	c.opener.Expect(keys.Receive)
+	c.sealer.Renew(keys.Send)
+	c.rekeying, c.rekeyedAt = nil, now
+	c.rekeyedBy = max(c.sealer.Counter(), c.opener.Next()) + rekeyAfterRecords
+	return nil
+}

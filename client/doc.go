@@ -1,0 +1,48 @@
+// Package client is the SDK for programs whose users talk through a blubbel relay. The relay forwards; what is said is
+// encrypted from end to end, and checked (docs/session.md).
+//
+// A user is a key. Make one once, keep it, and give its public half to friends:
+//
+//	self, err := client.NewIdentity()
+//	secret, err := self.MarshalPEM()         // to a file that only the user can read
+//	public := client.MarshalKey(self.Key())  // to friends, who read it with ParseKey
+//
+// Connect, log in, and ask a friend for a session:
+//
+//	c, err := client.Dial(ctx, "127.0.0.1:8000")
+//	defer c.Close()
+//	err = c.Login(ctx, self)
+//	session, err := c.StartSession(ctx, friend) // waits until the friend accepts
+//
+// or wait until one asks, and accept:
+//
+//	for event, err := range c.Events(ctx) {
+//		if request, ok := event.(client.Requested); ok && isFriend(request.Peer) {
+//			session, err := c.AcceptSession(ctx, request.Peer)
+//		}
+//	}
+//
+// Then talk. Send returns when the text is under way; Flush waits until the friend has everything; a text counts as taken
+// when the loop's body is done with it:
+//
+//	err = session.Send(ctx, []byte("Hello Bob"))
+//	for text, err := range session.Messages(ctx) {
+//		fmt.Printf("%q %v\n", text, err)
+//	}
+//	err = session.End(ctx, "")
+//
+// # What can go wrong
+//
+// Whatever the relay refuses is a *[Refused], returned by the call whose request it was: [IsRefused] tells, with the codes
+// of package frames. If the friend is away it is Unavailable. Messages that are refused because the friend does not keep up,
+// or just left, are sent again in order.
+//
+// A session's keys prove who said what. Whatever the relay changes, mixes up, repeats or keeps back is noticed: it ends the
+// session, on both sides, with an error that names it, and [Tampering] is true of it. The same outside of sessions is an
+// event, [Trouble].
+//
+// A peer whose client does not answer for half a minute is given up with [ErrSilent].
+//
+// Nothing connects again by itself, and sessions end with the connection. When the client is Done, wait a moment, dial, log
+// in, and start again; what was not confirmed then (Flush did not return) may have arrived or not.
+package client

@@ -1,0 +1,211 @@
+package client
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/client/e2e"
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// maxStarts is how many of our requests to one peer may still be accepted. Of those that are repeated while the peer
+// takes its time, an older one may be accepted while a newer one is on its way.
+const maxStarts = 4
+
+// crossing is how long requests that cross may be under way.
+const crossing = 5 * time.Second
+
+// peer is what we have with another user.
+type peer struct {
+	key      frames.Key
+	ends     *e2e.Ends
+	starts   []asking     // our requests, oldest first
+	request  *e2e.Request // the peer's, not accepted yet
+	accepted []accepting  // that we accepted, and that the peer has not confirmed
+	session  *Session     // the newest that was open
+	calls    int          // of StartSession that wait: while there are any, a request of the peer's is welcome
+}
+
+type asking struct {
+	start   *e2e.Start
+	at      time.Time
+	request *request
+}
+
+// crossed reports whether a request of the peer's that comes now has crossed one of ours: whether the peer asked before it
+// heard us. If ours is older, the peer cannot know of it, or it would have accepted it.
+func (p *peer) crossed(now time.Time) bool {
+	return len(p.starts) > 0 && now.Sub(p.starts[len(p.starts)-1].at) < crossing
+}
+
+type accepting struct {
+	session *Session
+	request *request
+}
+
+// idle reports whether nothing is to be remembered.
+func (p *peer) idle() bool {
+	return len(p.starts) == 0 && p.request == nil && len(p.accepted) == 0 && p.session == nil && p.calls == 0
+}
+
+// peer returns what we have with the user of this key. The lock is held, as in all of this file's unexported methods.
+func (c *Client) peer(key frames.Key) (*peer, error) {
+	if p := c.peers[string(key)]; p != nil {
+		return p, nil
+	}
+	if !c.loggedIn {
+		return nil, ErrNotLoggedIn
+	}
+	key = slices.Clone(key)
+	ends, err := e2e.NewEnds(c.self.private, key)
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{key: key, ends: ends}
+	c.peers[string(key)] = p
+	return p, nil
+}
+
+// tidy forgets a peer with whom there is nothing.
+func (c *Client) tidy(p *peer) {
+	if p.idle() {
+		delete(c.peers, string(p.key))
+	}
+}
+
+// StartSession asks a user for a session and waits until it is open; or accepts the user's own request, if there is one;
+// or returns the session that is open already. It is the same session for both if both ask at once. If the relay refuses,
+// the error is a *[Refused]: with Unavailable the user is away, and may be asked again after some seconds. The relay does
+// not tell when a user leaves that was asked: so give ctx a time limit, and ask again. A request cannot be taken back: if
+// it is accepted after ctx has ended, the next StartSession returns that session.
+func (c *Client) StartSession(ctx context.Context, key frames.Key) (*Session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, err := c.peer(key)
+	if err != nil {
+		return nil, err
+	}
+	before := p.session
+	if before != nil && before.err == nil {
+		return before, nil
+	}
+	p.calls++
+	defer func() { p.calls--; c.tidy(p) }()
+	for {
+		r, err := c.startOrAccept(p)
+		if err != nil {
+			return nil, err
+		}
+		err = c.await(ctx, func() bool { return p.session != before || r.err != nil })
+		switch {
+		case p.session != before:
+			return p.session, nil
+		case err != nil:
+			return nil, err
+		case IsRefused(r.err, frames.NoRequest): // it was taken back, so it is for us to ask
+		case IsRefused(r.err, frames.Unavailable) && p.request != nil: // of two that crossed, the other's is left
+		default:
+			return nil, r.err
+		}
+	}
+}
+
+func (c *Client) startOrAccept(p *peer) (*request, error) {
+	if p.request != nil {
+		return c.accept(p)
+	}
+	return c.start(p)
+}
+
+// AcceptSession accepts the request of a user (see [Requested]) and waits until the session is open: until that user has
+// shown to be there by a first record. If the request was taken back the error is [ErrNoRequest], or a *[Refused] with
+// NoRequest. Give ctx a time limit: the relay may have kept the request for another day.
+func (c *Client) AcceptSession(ctx context.Context, key frames.Key) (*Session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.peers[string(key)]
+	if p == nil || p.request == nil {
+		return nil, ErrNoRequest
+	}
+	before := p.session
+	r, err := c.accept(p)
+	if err != nil {
+		return nil, err
+	}
+	err = c.await(ctx, func() bool { return p.session != before || r.err != nil })
+	if p.session != before {
+		return p.session, nil
+	}
+	c.withdraw(p, r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, r.err
+}
+
+// start sends a request.
+func (c *Client) start(p *peer) (*request, error) {
+	now := time.Now()
+	start, err := p.ends.Start(now)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := p.ends.Seal(start.Body)
+	if err != nil {
+		return nil, err
+	}
+	r := &request{peer: p}
+	if len(p.starts) == maxStarts {
+		delete(c.asked, p.starts[0].request.number)
+		p.starts = p.starts[1:]
+	}
+	p.starts = append(p.starts, asking{start: start, at: now, request: r})
+	c.post(frames.StartSession{Peer: p.key, Sealed: sealed}, r)
+	return r, nil
+}
+
+// accept accepts the peer's request.
+func (c *Client) accept(p *peer) (*request, error) {
+	asked := p.request
+	p.request = nil
+	body, keys, err := asked.Accept()
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := p.ends.Seal(body)
+	if err != nil {
+		return nil, err
+	}
+	r := &request{peer: p}
+	p.accepted = append(p.accepted, accepting{session: newSession(c, p, keys, false), request: r})
+	c.post(frames.AcceptSession{Peer: p.key, Sealed: sealed}, r)
+	return r, nil
+}
+
+// withdraw forgets what nothing will come of.
+func (c *Client) withdraw(p *peer, r *request) {
+	delete(c.asked, r.number)
+	p.starts = slices.DeleteFunc(p.starts, func(a asking) bool { return a.request == r })
+	p.accepted = slices.DeleteFunc(p.accepted, func(a accepting) bool { return a.request == r })
+	c.tidy(p)
+}
+
+// open opens a session, in place of whatever there was with this peer.
+func (c *Client) open(p *peer, s *Session) {
+	for _, a := range p.starts {
+		delete(c.asked, a.request.number)
+	}
+	for _, a := range p.accepted {
+		delete(c.asked, a.request.number)
+	}
+	p.starts, p.accepted, p.request = nil, nil, nil
+	if old := p.session; old != nil {
+		old.finish(ErrReplaced)
+		c.sessions = slices.DeleteFunc(c.sessions, func(s *Session) bool { return s == old })
+	}
+	p.session = s
+	c.sessions = append(c.sessions, s)
+	c.rang.ring()
+	c.poke()
+}

@@ -1,0 +1,210 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/client/e2e"
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// MaxText is the longest text of one message, in bytes.
+const MaxText = e2e.MaxBody
+
+// Session is an open session with a peer: whatever arrives in it comes from the holder of that key, in order, each message
+// once. Its methods may be called from several goroutines, Messages from one at a time.
+type Session struct {
+	client *Client
+	peer   *peer
+	talk   *conversation // guarded by the client's lock, like all below
+	rang   bell
+	err    error
+	done   chan struct{}
+}
+
+func newSession(c *Client, p *peer, keys *e2e.Keys, initiator bool) *Session {
+	return &Session{
+		client: c, peer: p, talk: newConversation(time.Now(), p.ends, keys, initiator),
+		rang: newBell(), done: make(chan struct{}),
+	}
+}
+
+// Peer is the key of the other user.
+func (s *Session) Peer() frames.Key { return s.peer.key }
+
+// Send says a text of at most MaxText bytes. It returns as soon as the text is under way, and waits while as many as may
+// be (32) are under way that the peer has not taken. A text that the relay refuses because the peer does not keep up
+// (BUSY), has just left (OFFLINE), or because of a mishap (INTERNAL), is sent again, after a pause and in order, for as
+// long as the session lives; any other refusal ends the session. [Session.Flush] waits until the peer has everything.
+func (s *Session) Send(ctx context.Context, text []byte) error {
+	if len(text) > MaxText {
+		return ErrTooLong
+	}
+	body := append([]byte(nil), text...)
+	return s.await(ctx, func() (bool, error) {
+		if s.talk.ended != nil || s.talk.out.full() {
+			return false, s.talk.heardLast()
+		}
+		s.talk.out.say(e2e.Text, body)
+		s.client.poke()
+		return true, nil
+	})
+}
+
+// Flush waits until the peer's application has taken everything that was sent.
+func (s *Session) Flush(ctx context.Context) error {
+	return s.await(ctx, func() (bool, error) { return len(s.talk.out.messages) == 0, s.talk.heardLast() })
+}
+
+// End says that this is all, with a reason for people of at most 256 bytes, and waits until the peer's application has
+// taken it, and everything before it. What the peer has sent and Messages has not returned yet is lost.
+func (s *Session) End(ctx context.Context, reason string) error {
+	if len(reason) > frames.MaxReason {
+		return ErrTooLong
+	}
+	said := false
+	return s.await(ctx, func() (bool, error) {
+		if !said {
+			said = true
+			s.talk.end(reason)
+			s.client.poke()
+		}
+		if !s.talk.allTaken() {
+			return false, s.talk.heardLast()
+		}
+		s.finish(&Ended{Reason: reason})
+		return true, nil
+	})
+}
+
+// Messages returns the texts that the peer sends, in order. The peer learns that a text was taken when the loop's body is
+// done with it. The loop ends when the session does; how, the last error says, unless one of the two has ended it, as
+// Err does then. If ctx ends, the last error is its own.
+func (s *Session) Messages(ctx context.Context) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for {
+			text, err := s.receive(ctx)
+			if _, ended := err.(*Ended); ended { //nolint:errorlint // it is never wrapped
+				return
+			}
+			goOn := yield(text, err)
+			if err != nil {
+				return
+			}
+			s.taken()
+			if !goOn {
+				return
+			}
+		}
+	}
+}
+
+// receive waits for the next text. It still stands first until taken is called. What has arrived is handed out even when
+// the session is over.
+func (s *Session) receive(ctx context.Context) (text []byte, err error) {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	for {
+		m, ok := s.talk.first()
+		switch {
+		case ok && m.Kind == e2e.Text:
+			return m.Body, nil
+		case ok: // the End
+			s.talk.take()
+			s.finish(s.talk.ended)
+			s.client.poke()
+		}
+		if s.err != nil {
+			return nil, s.err
+		}
+		if err := s.rang.wait(ctx, &s.client.mu); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *Session) taken() {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	s.talk.take()
+	s.client.poke()
+}
+
+// Unconfirmed is how many texts the peer's application has not taken, as far as is known.
+func (s *Session) Unconfirmed() int {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	n := 0
+	for _, m := range s.talk.out.messages {
+		if m.kind == e2e.Text {
+			n++
+		}
+	}
+	return n
+}
+
+// Done is closed when the session is over.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err says how the session ended: *[Ended] if one of the two ended it; nil while it lives.
+func (s *Session) Err() error {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	return s.err
+}
+
+// await waits until ready says so, or fails, which is asked under the lock whenever something has changed.
+func (s *Session) await(ctx context.Context, ready func() (bool, error)) error {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	for {
+		if s.err != nil {
+			return s.err
+		}
+		if done, err := ready(); done || err != nil {
+			return err
+		}
+		if err := s.rang.wait(ctx, &s.client.mu); err != nil {
+			return err
+		}
+	}
+}
+
+// finish ends the session. Like fail, it wants the client's lock held.
+func (s *Session) finish(err error) {
+	if s.err != nil {
+		return
+	}
+	s.err = err
+	s.talk.over = true
+	close(s.done)
+	s.rang.ring()
+}
+
+// fail ends the session because of err, and tells the peer why, if it was not the peer that told us.
+func (s *Session) fail(err error) {
+	if s.err != nil {
+		return
+	}
+	var told *Noticed
+	if !errors.As(err, &told) {
+		s.talk.abort(err)
+	}
+	s.finish(err)
+	s.client.poke()
+}
+
+// refused takes the relay's refusal of a record.
+func (s *Session) refused(now time.Time, frame uint64, r *Refused) {
+	switch r.Code { //nolint:exhaustive // these pass, all others do not
+	case frames.Busy, frames.Offline, frames.Internal:
+		if err := s.talk.out.refuse(now, frame); err != nil {
+			s.fail(err)
+		}
+		s.client.poke()
+	default:
+		s.finish(r)
+	}
+}

@@ -1,0 +1,148 @@
+package client
+
+import (
+	"errors"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/client/e2e"
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// take acts on a frame of the relay's. An error ends the connection. The lock is held, as in all of this file.
+func (c *Client) take(now time.Time, f frames.Frame) error {
+	switch f := f.(type) {
+	case frames.LoginAccepted:
+		c.loggedIn = c.self != nil
+		c.rang.ring()
+	case frames.StartSession:
+		if err := c.requested(now, f); err != nil {
+			c.trouble(f.Peer, err)
+		}
+	case frames.AcceptSession:
+		if err := c.accepted(f); err != nil {
+			c.trouble(f.Peer, err)
+		}
+	case frames.Message:
+		c.heard(now, f)
+	case frames.Error:
+		return c.refused(now, f)
+	}
+	return nil
+}
+
+// requested takes a peer's request for a session.
+func (c *Client) requested(now time.Time, f frames.StartSession) error {
+	p, err := c.peer(f.Peer)
+	if err != nil {
+		return err
+	}
+	defer c.tidy(p)
+	body, err := p.ends.Unseal(f.Sealed)
+	if err != nil {
+		return err
+	}
+	r, err := p.ends.Open(body)
+	if err != nil {
+		return err
+	}
+	if err := c.seen.check(now, r); err != nil {
+		return err
+	}
+	p.request = r
+	switch {
+	case p.calls == 0:
+		c.announce(p, r)
+	case !p.crossed(now) || !p.ends.SmallerFingerprint():
+		_, err = c.accept(p) // who asks for a session agrees to one; of two requests that cross, this one counts
+	}
+	return err
+}
+
+// accepted takes a peer's answer to a request of ours.
+func (c *Client) accepted(f frames.AcceptSession) error {
+	p := c.peers[string(f.Peer)]
+	switch {
+	case p == nil || len(p.starts) == 0:
+		return ErrUnasked
+	case len(p.accepted) > 0 && !p.ends.SmallerFingerprint():
+		return nil // acceptances that cross, too: the peer's request counts, which we have accepted
+	}
+	body, err := p.ends.Unseal(f.Sealed)
+	var keys *e2e.Keys
+	for _, a := range p.starts {
+		if err == nil {
+			keys, err = a.start.Finish(body)
+		}
+		if errors.Is(err, e2e.ErrWrongStart) {
+			keys, err = nil, nil // not this one
+		}
+		if keys != nil {
+			c.open(p, newSession(c, p, keys, true))
+			return nil
+		}
+	}
+	if err == nil {
+		return e2e.ErrWrongStart
+	}
+	for _, a := range p.starts {
+		a.request.err = err
+	}
+	p.starts = nil
+	c.rang.ring()
+	return err
+}
+
+// heard takes a record: of the session, or of one that we accepted and that it opens.
+func (c *Client) heard(now time.Time, f frames.Message) {
+	p := c.peers[string(f.Peer)]
+	if p == nil {
+		c.trouble(f.Peer, ErrUnasked)
+		return
+	}
+	err := ErrUnasked
+	if s := p.session; s != nil {
+		if err = s.talk.hear(now, f.Body); err == nil {
+			s.rang.ring()
+			c.poke()
+			return
+		}
+	}
+	for _, a := range p.accepted {
+		if a.session.talk.hear(now, f.Body) == nil {
+			c.open(p, a.session)
+			return
+		}
+	}
+	if p.session == nil {
+		c.trouble(f.Peer, err)
+		return
+	}
+	p.session.fail(err) // unless it is over already
+}
+
+// refused takes an Error.
+func (c *Client) refused(now time.Time, f frames.Error) error {
+	refused := &Refused{Code: f.Code, Request: f.Request, Text: f.Text}
+	if f.Number == 0 || f.Code.Closes() {
+		return refused
+	}
+	if r := c.asked[f.Number]; r != nil {
+		r.err = refused
+		delete(c.asked, f.Number)
+		if r.peer != nil {
+			refused.Peer = r.peer.key
+			c.withdraw(r.peer, r)
+		}
+		c.rang.ring()
+		return nil
+	}
+	for _, s := range c.sessions {
+		if s.talk.out.sentIn(f.Number) {
+			refused.Peer = s.peer.key
+			s.refused(now, f.Number, refused)
+			return nil
+		}
+	}
+	c.trouble(nil, refused)
+	return nil
+}

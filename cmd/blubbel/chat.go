@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/client"
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+const (
+	// askEvery is how often a friend is asked again.
+	askEvery = 10 * time.Second
+	// farewell is how long the friend may take to confirm that we leave.
+	farewell = 5 * time.Second
+)
+
+// chat talks with a friend.
+type chat struct {
+	relayFlags
+	Peer string         `help:"File with your friend's public key (what blubbel id prints)." required:"" placeholder:"FILE" type:"path"`
+	Wait *time.Duration `help:"How long to wait for a friend who is away, such as 5m; 0 ends at once. Without it: until interrupted." placeholder:"TIME"`
+}
+
+// Run implements the command.
+func (c chat) Run(ctx context.Context, s streams) error {
+	self, err := c.read()
+	if err != nil {
+		return err
+	}
+	peer, err := readFriend(c.Peer, self)
+	if err != nil {
+		return err
+	}
+	conn, err := c.connect(ctx, self)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	asked := make(chan struct{}, 1)
+	go watch(ctx, conn, s, peer, asked) // ends with ctx, or the connection
+	session, err := c.meet(ctx, conn, s, peer, asked)
+	if err != nil {
+		return explain(err, peer.name)
+	}
+	if t := openTerminal(s); t != nil {
+		return t.talk(ctx, session, peer)
+	}
+	s.say("%s is here", peer.name)
+	return pipe(ctx, session, s, peer)
+}
+
+// meet starts a session with a friend, or accepts theirs, and asks again while they are away.
+func (c chat) meet(ctx context.Context, conn *client.Client, s streams, peer friend, asked <-chan struct{}) (*client.Session, error) {
+	if c.Wait != nil {
+		limited, cancel := context.WithTimeout(ctx, max(*c.Wait, askEvery)) // one asking is as long as that
+		defer cancel()
+		ctx = limited
+	}
+	told := ""
+	for {
+		again := time.After(askEvery)
+		try, cancel := context.WithTimeout(ctx, askEvery)
+		session, err := conn.StartSession(try, peer.key)
+		cancel()
+		away := client.IsRefused(err, frames.Unavailable) || client.IsRefused(err, frames.RateLimited)
+		switch {
+		case err == nil:
+			return session, nil
+		case !away && !errors.Is(err, context.DeadlineExceeded),
+			ctx.Err() != nil,
+			c.Wait != nil && *c.Wait == 0:
+			return nil, err
+		}
+		news := peer.name + " was asked and has not accepted yet"
+		if away {
+			news = fmt.Sprintf("%s is away; asking again every %v (Ctrl-C ends)", peer.name, askEvery)
+		}
+		if news != told {
+			s.say("%s", news)
+			told = news
+		}
+		select {
+		case <-again:
+		case <-asked: // the friend has come, and was faster
+		case <-conn.Done():
+			return nil, conn.Err()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// watch tells what happens besides, and when the friend asks.
+func watch(ctx context.Context, conn *client.Client, s streams, peer friend, asked chan<- struct{}) {
+	for event := range conn.Events(ctx) {
+		switch e := event.(type) {
+		case client.Requested:
+			if string(e.Peer) != string(peer.key) {
+				s.say("somebody else asks for a session, and is ignored: %s", e.Peer.Hex())
+				continue
+			}
+			select {
+			case asked <- struct{}{}:
+			default: // it will be seen
+			}
+		case client.Trouble:
+			s.say("%s", trouble(e))
+		}
+	}
+}
+
+// trouble says what was wrong outside of a session.
+func trouble(t client.Trouble) string {
+	from := "the relay"
+	if t.Peer != nil {
+		from = t.Peer.Hex()
+	}
+	return fmt.Sprintf("ignored something from %s: %v", from, t.Err)
+}
+
+// pipe sends what it reads, and writes what comes, until the input ends and everything is confirmed.
+func pipe(ctx context.Context, session *client.Session, s streams, peer friend) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { // ends with the session, or ctx
+		if err := print(ctx, session, screen(s.out, peer.name)); err != nil {
+			cancel(err)
+		}
+	}()
+	err := send(ctx, session, s.in)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if err == nil {
+		return nil
+	}
+	return explain(err, peer.name)
+}
+
+// send sends all of a reader and waits until it is confirmed.
+func send(ctx context.Context, session *client.Session, in io.Reader) error {
+	pieces, failed := make(chan []byte), make(chan error, 1)
+	go func() { // ends with the input, or the process: a read cannot be interrupted
+		for {
+			piece := make([]byte, client.MaxText)
+			n, err := in.Read(piece)
+			if n > 0 {
+				pieces <- piece[:n]
+			}
+			if err != nil {
+				failed <- err
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case piece := <-pieces:
+			if err := session.Send(ctx, piece); err != nil {
+				return err
+			}
+		case err := <-failed:
+			if !errors.Is(err, io.EOF) {
+				return fmt.Errorf("cannot read what to send: %w", err)
+			}
+			return session.End(ctx, "")
+		case <-session.Done():
+			return session.Err()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// print writes what comes.
+func print(ctx context.Context, session *client.Session, out io.Writer) error {
+	for text, err := range session.Messages(ctx) {
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(text); err != nil {
+			return fmt.Errorf("cannot write what was received: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/client"
+)
+
+// patience is how long the relay may take to answer.
+const patience = 20 * time.Second
+
+// relayFlags say where to connect, and as whom.
+type relayFlags struct {
+	keyFile
+	Relay string `help:"The relay: host:port." default:"127.0.0.1:8000" placeholder:"HOST:PORT" env:"BLUBBEL_RELAY"`
+}
+
+// connect logs in.
+func (f relayFlags) connect(ctx context.Context, self *client.Identity) (*client.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if _, port, err := net.SplitHostPort(f.Relay); err != nil || port == "" {
+		return nil, withCode(exitUsage, fmt.Errorf("--relay %s: give it as host:port, such as 127.0.0.1:8000", f.Relay))
+	}
+	c, err := client.Dial(ctx, f.Relay)
+	if err != nil {
+		return nil, withCode(exitRelay, fmt.Errorf("cannot reach the relay at %s; is it running, and --relay right? (%w)", f.Relay, cause(err)))
+	}
+	err = c.Login(ctx, self)
+	if err == nil {
+		return c, nil
+	}
+	_ = c.Close()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, withCode(exitRelay, fmt.Errorf("what answers at %s is not a blubbel relay, or very slow; check --relay", f.Relay))
+	}
+	return nil, explain(err, "")
+}
+
+// cause leaves out of a network error what the line says already.
+func cause(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}

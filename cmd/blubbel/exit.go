@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mdeiml/blubbel-server/client"
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// The exit codes.
+const (
+	exitOK          = 0
+	exitFailure     = 1   // a file, a key
+	exitUsage       = 2   // the command line
+	exitRelay       = 3   // the relay cannot be reached, refuses, or is gone
+	exitAway        = 4   // the friend is away, or does not accept
+	exitTampering   = 5   // the relay, or somebody on the way, changed, repeated or kept back what was sent
+	exitUnconfirmed = 6   // the session ended before the friend's client had confirmed everything
+	exitInterrupted = 130 // Ctrl-C
+)
+
+// coded is an error with an exit code.
+type coded struct {
+	error
+	code int
+}
+
+func (c coded) Unwrap() error { return c.error }
+
+func withCode(code int, err error) error { return coded{error: err, code: code} }
+
+var errInterrupted = withCode(exitInterrupted, errors.New("interrupted"))
+
+func exitCode(err error) int {
+	var c coded
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &c):
+		return c.code
+	}
+	return exitFailure
+}
+
+// explain says in words that a person can act on why it ended with a friend of this name, with an exit code.
+func explain(err error, friend string) error {
+	var refused *client.Refused
+	var ended *client.Ended
+	switch {
+	case err == nil:
+		return nil
+	case client.Tampering(err):
+		return withCode(exitTampering, fmt.Errorf(
+			"do not trust this relay, or the network: %w", err))
+	case errors.As(err, &ended):
+		return withCode(exitUnconfirmed, fmt.Errorf("%s has ended the session", friend))
+	case errors.Is(err, client.ErrSilent):
+		return withCode(exitUnconfirmed, fmt.Errorf("%s does not answer any more: gone, or kept from us by the relay", friend))
+	case errors.Is(err, client.ErrReplaced):
+		return withCode(exitUnconfirmed, fmt.Errorf("%s has begun a new session", friend))
+	case errors.Is(err, client.ErrDisconnected):
+		return withCode(exitRelay, errors.New("the connection to the relay is lost; try again when it is back"))
+	case errors.Is(err, client.ErrRelay):
+		return withCode(exitRelay, errors.New("what answers there is not a blubbel relay; check --relay"))
+	case errors.As(err, &refused):
+		return explainRefusal(refused, friend)
+	case errors.Is(err, context.DeadlineExceeded):
+		return withCode(exitAway, fmt.Errorf("%s did not answer in time", friend))
+	}
+	return err
+}
+
+func explainRefusal(r *client.Refused, friend string) error {
+	switch r.Code { //nolint:exhaustive // what else there is says enough by itself
+	case frames.Unavailable:
+		return withCode(exitAway, fmt.Errorf("%s is away, or nobody has this key", friend))
+	case frames.NoSession, frames.Offline:
+		return withCode(exitUnconfirmed, fmt.Errorf("%s has left", friend))
+	case frames.NoRequest:
+		return withCode(exitAway, fmt.Errorf("%s has asked and is gone again", friend))
+	case frames.KeyInUse:
+		return withCode(exitRelay, errors.New("this key is connected already; end the other program, or wait up to three "+
+			"minutes if its network is gone"))
+	case frames.BadKey:
+		return withCode(exitRelay, errors.New("this relay does not take your key"))
+	case frames.ProofRequired, frames.NotAllowed:
+		return withCode(exitRelay, fmt.Errorf("this relay does not let this key in: %w", r))
+	case frames.ShuttingDown:
+		return withCode(exitRelay, errors.New("the relay is shutting down; try again when it is back"))
+	}
+	return withCode(exitRelay, r)
+}
