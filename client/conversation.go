@@ -70,23 +70,34 @@ func (c *conversation) next(now time.Time) (content e2e.Content, ok bool) {
 		return c.farewell.content(), !c.farewell.said
 	}
 	if c.over {
+		if m := c.out.waiting(); m != nil && m.kind == e2e.End { // the two said it at once
+			return e2e.Content{Kind: m.kind, Number: m.number, Body: m.body}, true
+		}
 		return content, c.owes
 	}
-	if c.out.held(now) {
+	if c.out.paused(now) {
 		return content, false
 	}
 	if c.rekeyDue(now) {
 		c.offerKeys(now)
 	}
-	if m := c.out.waiting(); m != nil {
+	m := c.out.waiting()
+	switch {
+	case c.out.held(): // but what is owed is sent: the other side may be held for want of it
+	case m != nil:
 		c.asks = false
 		return e2e.Content{Kind: m.kind, Number: m.number, Body: m.body}, true
-	}
-	if c.asks || c.probeDue(now) {
+	case c.asks || c.probeDue(now):
 		c.asks = false
 		return e2e.Content{Kind: e2e.Probe}, true
 	}
 	return e2e.Content{Kind: e2e.Confirm}, c.owes
+}
+
+// refused takes the relay's refusal of the record in this frame. Its report is owed again.
+func (c *conversation) refused(now time.Time, frame uint64) error {
+	c.owes = true
+	return c.out.refuse(now, frame)
 }
 
 // probeDue reports whether the peer was quiet for too long, and has not been asked yet.

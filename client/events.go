@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -117,22 +118,24 @@ func (s *replays) check(now time.Time, r *e2e.Request) error {
 	if _, seen := (*s)[r.Hash]; seen {
 		return ErrRepeated
 	}
+	s.makeRoom(now)
+	(*s)[r.Hash] = r.Time
+	return nil
+}
+
+// makeRoom forgets what is too old to be taken, and if that is not enough, anything.
+func (s *replays) makeRoom(now time.Time) {
 	if *s == nil {
 		*s = make(replays)
 	}
-	if len(*s) >= maxSeen {
-		for h, t := range *s {
-			if now.Sub(t) > fresh {
-				delete(*s, h)
-			}
-		}
+	if len(*s) < maxSeen {
+		return
 	}
+	maps.DeleteFunc(*s, func(_ [32]byte, t time.Time) bool { return now.Sub(t) > fresh })
 	for h := range *s {
 		if len(*s) < maxSeen {
-			break
+			return
 		}
 		delete(*s, h)
 	}
-	(*s)[r.Hash] = r.Time
-	return nil
 }

@@ -37,7 +37,7 @@ func Example() {
 	fmt.Println("ended:", session.End(ctx, "that is all"))
 	fmt.Println("closed:", alice.Close())
 	// Output:
-	// Bob reads: Hello Bob, it is Alice. 👋
+	// Bob reads: Hello Bob, it is Alice. 👋 (error: <nil>)
 	// ended: <nil>
 	// closed: <nil>
 }
@@ -53,11 +53,11 @@ func listen(ctx context.Context, address string) (key frames.Key) {
 		log.Fatal(err)
 	}
 	go func() {
-		for event := range bob.Events(ctx) {
-			if request, ok := event.(client.Requested); ok {
+		for event, err := range bob.Events(ctx) {
+			if request, ok := event.(client.Requested); ok && err == nil {
 				session, _ := bob.AcceptSession(ctx, request.Peer)
-				for text := range session.Messages(ctx) {
-					fmt.Println("Bob reads:", string(text))
+				for text, err := range session.Messages(ctx) {
+					fmt.Printf("Bob reads: %s (error: %v)\n", text, err)
 				}
 			}
 		}

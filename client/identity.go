@@ -106,8 +106,7 @@ func ParseKey(text []byte) (frames.Key, error) {
 
 // unwordy leaves out the code's name: here no relay has refused anything.
 func unwordy(err error) error {
-	var refusal *frames.Refusal
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*frames.Refusal](err); ok {
 		return errors.New(refusal.Text)
 	}
 	return err

@@ -15,7 +15,7 @@ const (
 	// A message that was refused is sent again after a pause, which doubles from the first to the longest.
 	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
 	// grace is how long the relay's Error for a record may take once the peer says that it is missing.
-	grace = 5 * time.Second
+	grace = 2 * time.Second
 	// silence is how long a record may go without any word of it.
 	silence = 30 * time.Second
 )
@@ -55,10 +55,9 @@ type sentRecord struct {
 }
 
 // say adds a message.
-func (o *outgoing) say(kind e2e.Kind, body []byte) uint64 {
+func (o *outgoing) say(kind e2e.Kind, body []byte) {
 	o.last++
 	o.messages = append(o.messages, &message{number: o.last, kind: kind, body: body})
-	return o.last
 }
 
 // full reports whether as many messages are under way as may be.
@@ -74,11 +73,11 @@ func (o *outgoing) waiting() *message {
 	return nil
 }
 
-// held reports whether nothing may be sent for now, because something was refused.
-func (o *outgoing) held(now time.Time) bool {
-	if now.Before(o.pausedUntil) {
-		return true
-	}
+// paused reports whether nothing may be sent for now, because something was refused.
+func (o *outgoing) paused(now time.Time) bool { return now.Before(o.pausedUntil) }
+
+// held reports whether nothing that asks may be sent before another arrives.
+func (o *outgoing) held() bool {
 	return o.careful && slices.ContainsFunc(o.records, func(r sentRecord) bool { return r.asks && !r.refused })
 }
 

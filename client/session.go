@@ -59,13 +59,14 @@ func (s *Session) Flush(ctx context.Context) error {
 }
 
 // End says that this is all, with a reason for people of at most 256 bytes, and waits until the peer's application has
-// taken it, and everything before it. What the peer has sent and Messages has not returned yet is lost.
+// taken it, and everything before it. What the peer has sent and Messages has not returned yet is lost. If the peer has
+// ended the session already, the error is *[Ended], or nil if it had taken everything.
 func (s *Session) End(ctx context.Context, reason string) error {
 	if len(reason) > frames.MaxReason {
 		return ErrTooLong
 	}
 	said := false
-	return s.await(ctx, func() (bool, error) {
+	err := s.await(ctx, func() (bool, error) {
 		if !said {
 			said = true
 			s.talk.end(reason)
@@ -77,6 +78,11 @@ func (s *Session) End(ctx context.Context, reason string) error {
 		s.finish(&Ended{Reason: reason})
 		return true, nil
 	})
+	var ended *Ended
+	if errors.As(err, &ended) && s.Unconfirmed() == 0 {
+		return nil
+	}
+	return err
 }
 
 // Messages returns the texts that the peer sends, in order. The peer learns that a text was taken when the loop's body is
@@ -188,8 +194,7 @@ func (s *Session) fail(err error) {
 	if s.err != nil {
 		return
 	}
-	var told *Noticed
-	if !errors.As(err, &told) {
+	if _, told := errors.AsType[*Noticed](err); !told {
 		s.talk.abort(err)
 	}
 	s.finish(err)
@@ -200,7 +205,7 @@ func (s *Session) fail(err error) {
 func (s *Session) refused(now time.Time, frame uint64, r *Refused) {
 	switch r.Code { //nolint:exhaustive // these pass, all others do not
 	case frames.Busy, frames.Offline, frames.Internal:
-		if err := s.talk.out.refuse(now, frame); err != nil {
+		if err := s.talk.refused(now, frame); err != nil {
 			s.fail(err)
 		}
 		s.client.poke()

@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/client/e2e"
@@ -95,12 +96,12 @@ func (c *Client) accepted(f frames.AcceptSession) error {
 // heard takes a record: of the session, or of one that we accepted and that it opens.
 func (c *Client) heard(now time.Time, f frames.Message) {
 	p := c.peers[string(f.Peer)]
-	if p == nil {
+	if p == nil || p.session == nil && len(p.accepted) == 0 {
 		c.trouble(f.Peer, ErrUnasked)
 		return
 	}
-	err := ErrUnasked
-	if s := p.session; s != nil {
+	var err error
+	if s := p.session; s != nil && s.err == nil {
 		if err = s.talk.hear(now, f.Body); err == nil {
 			s.rang.ring()
 			c.poke()
@@ -108,16 +109,19 @@ func (c *Client) heard(now time.Time, f frames.Message) {
 		}
 	}
 	for _, a := range p.accepted {
-		if a.session.talk.hear(now, f.Body) == nil {
+		if err = a.session.talk.hear(now, f.Body); err == nil {
 			c.open(p, a.session)
 			return
 		}
 	}
-	if p.session == nil {
-		c.trouble(f.Peer, err)
-		return
+	for _, a := range slices.Clone(p.accepted) { // the relay could have us try for ever
+		a.request.err = err
+		c.withdraw(p, a.request)
 	}
-	p.session.fail(err) // unless it is over already
+	if p.session != nil {
+		p.session.fail(err) // if it is over, this was said before the peer knew
+	}
+	c.rang.ring()
 }
 
 // refused takes an Error.

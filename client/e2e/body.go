@@ -41,7 +41,7 @@ const (
 
 func (o *offer) append(b []byte) []byte {
 	b = appendCommon(b, o.share, o.nonce, o.from, o.to)
-	return binary.BigEndian.AppendUint64(b, uint64(o.time.UnixMilli())) //nolint:gosec // after 1970
+	return binary.BigEndian.AppendUint64(b, uint64(o.time.UnixMilli()))
 }
 
 func (a *answer) append(b []byte) []byte {

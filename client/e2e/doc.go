@@ -8,6 +8,7 @@
 //	start := ends.Start(now)   ── sealed to Bob ──►    request := ends.Open(body)
 //	keys := start.Finish(body) ◄─ sealed to Alice ──   body, keys := request.Accept()
 //
-// Both have the same [Keys] then, and Alice knows that Bob has them; Bob knows it of Alice with her first record. After it each direction has a [Sealer] at one end and an [Opener] at the other. A record holds a [Content]: what is said,
-// how far the other side was heard, and zeros, so that lengths tell little.
+// Both have the same [Keys] then, and Alice knows that Bob has them; Bob knows it of Alice with her first record. From then
+// on each direction has a [Sealer] at one end and an [Opener] at the other. A record holds a [Content]: what is said, how far
+// the other side was heard, and zeros, so that lengths tell little.
 package e2e

@@ -12,7 +12,8 @@ var (
 	ErrUnsealable = errors.New("it was not sealed for this key, or was changed on its way")
 	// ErrMalformed: it is authentic as far as that can be told, and cannot be read.
 	ErrMalformed = errors.New("it cannot be read")
-	// ErrVersion: the other side speaks another version or suite.
+	// ErrVersion: the other side speaks another version or suite. Like ErrMalformed it may come before any signature was
+	// checked, so that a relay can cause it.
 	ErrVersion = errors.New("the other side speaks another version of this protocol")
 	// ErrWrongUser: it names other users than those the relay says it is between.
 	ErrWrongUser = errors.New("it is not from and for those the relay says")

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,8 +90,9 @@ type Request struct {
 	offer offer
 }
 
-// Open reads the body of the peer's Start. The error is ErrMalformed, ErrVersion, ErrWrongUser or ErrSignature.
+// Open reads the body of the peer's Start, in this order: version, length, users, signature. The error is ErrMalformed, ErrVersion, ErrWrongUser or ErrSignature.
 func (e *Ends) Open(body []byte) (*Request, error) {
+	body = slices.Clone(body)
 	r := &Request{ends: e, body: body, Hash: hash(body)}
 	signature, err := r.offer.parse(body)
 	if err != nil {
@@ -130,14 +132,17 @@ func (r *Request) Accept() (body []byte, keys *Keys, err error) {
 	return append(body, keys.confirmation(r.body, body)...), keys, nil
 }
 
-// Finish reads the body of the peer's answer to s, and forgets the secret of s if it is good. The error is ErrMalformed,
-// ErrVersion, ErrWrongUser, ErrWrongStart, ErrSignature or ErrGroup; s is good for another answer then.
+// Finish reads the body of the peer's answer to s, in this order: version, length, users, which Start it answers, signature,
+// share, confirmation. It forgets the secret of s if the answer is good. The error is ErrMalformed, ErrVersion, ErrWrongUser, ErrWrongStart, ErrSignature or ErrGroup; s is good for another answer then, and for none once
+// it has had a good one.
 func (s *Start) Finish(body []byte) (*Keys, error) {
 	var a answer
 	signature, mac, err := a.parse(body)
 	switch {
 	case err != nil:
 		return nil, err
+	case s.exponent == nil:
+		return nil, ErrWrongStart
 	case a.from != s.ends.peerID || a.to != s.ends.selfID:
 		return nil, ErrWrongUser
 	case a.start != hash(s.Body):
@@ -158,6 +163,7 @@ func (s *Start) Finish(body []byte) (*Keys, error) {
 		return nil, ErrSignature
 	}
 	s.exponent.erase()
+	s.exponent = nil
 	return keys, nil
 }
 

@@ -13,8 +13,8 @@ const (
 	tagSize      = 16
 
 	// MaxGap is how many records may be missing before one that arrives. Their keys have to be derived before it can be
-	// told whether it is authentic, so that a relay could make us derive for ever.
-	MaxGap = 1 << 16
+	// told whether it is authentic (some 30 ms for so many), and a relay must not make us derive for ever.
+	MaxGap = 1 << 14
 	// maxCounter keeps epochs in their four bytes.
 	maxCounter = math.MaxUint32 - 1
 )
@@ -85,10 +85,11 @@ func (s *Sealer) Seal(b, plaintext []byte) ([]byte, error) {
 	return gcm(key[:]).Seal(b, s.chain.nonce(counter), plaintext, append(header, s.users[:]...)), nil
 }
 
-// Renew changes to new keys with the next record.
-func (s *Sealer) Renew(d Direction) { s.chain = newChain(d, s.chain.next) }
+// Renew changes to new keys with the next record. There must have been a record under the present ones, for an epoch is
+// known by the counter of its first.
+func (s *Sealer) Renew(d Direction) { *s.chain = *newChain(d, s.chain.next) }
 
-// Expect allows the other side to change to these keys, with whichever record it likes.
+// Expect allows the other side to change to these keys, with whichever record it likes, and to no others any more.
 func (o *Opener) Expect(d Direction) { o.next = &d }
 
 // Expected reports whether the other side may change its keys and has not yet.
@@ -97,7 +98,8 @@ func (o *Opener) Expected() bool { return o.next != nil }
 // Next is the counter that should come next, one above the highest that came.
 func (o *Opener) Next() uint64 { return o.window.next }
 
-// Open opens a record. What it refuses leaves no trace; the errors are ErrForged, ErrReplayed, ErrReordered and ErrWithheld.
+// Open opens a record. What it refuses leaves no trace. The errors are ErrForged, ErrReplayed, ErrReordered and ErrWithheld,
+// the last three judged by the counter before anything is known to be authentic; each is a reason to end the session.
 func (o *Opener) Open(record []byte) (plaintext []byte, err error) {
 	if len(record) < recordHeader+tagSize {
 		return nil, fmt.Errorf("%w: it has %d bytes", ErrForged, len(record))
@@ -109,7 +111,7 @@ func (o *Opener) Open(record []byte) (plaintext []byte, err error) {
 	}
 	c, renewed := *o.chain, false // a copy: a forged record must not move the chain on
 	if epoch != c.epoch {
-		if o.next == nil || epoch < o.window.next || counter < epoch || counter-epoch > MaxGap {
+		if o.next == nil || epoch < o.window.next || counter < epoch {
 			return nil, fmt.Errorf("record %d: %w", counter, ErrForged)
 		}
 		c, renewed = *newChain(*o.next, epoch), true
@@ -124,8 +126,9 @@ func (o *Opener) Open(record []byte) (plaintext []byte, err error) {
 		return nil, fmt.Errorf("record %d: %w", counter, ErrForged)
 	}
 	o.window.mark(counter)
-	o.chain = &c
+	*o.chain = c
 	if renewed {
+		clear(o.next.Chain[:])
 		o.next = nil
 	}
 	return plaintext, nil

@@ -63,21 +63,10 @@ func (c chat) meet(ctx context.Context, conn *client.Client, s streams, peer fri
 	told := ""
 	for {
 		again := time.After(askEvery)
-		try, cancel := context.WithTimeout(ctx, askEvery)
-		session, err := conn.StartSession(try, peer.key)
-		cancel()
-		away := client.IsRefused(err, frames.Unavailable) || client.IsRefused(err, frames.RateLimited)
-		switch {
-		case err == nil:
-			return session, nil
-		case !away && !errors.Is(err, context.DeadlineExceeded),
-			ctx.Err() != nil,
-			c.Wait != nil && *c.Wait == 0:
-			return nil, err
-		}
-		news := peer.name + " was asked and has not accepted yet"
-		if away {
-			news = fmt.Sprintf("%s is away; asking again every %v (Ctrl-C ends)", peer.name, askEvery)
+		session, err := ask(ctx, conn, peer)
+		news := standing(err, peer.name)
+		if news == "" || ctx.Err() != nil || c.Wait != nil && *c.Wait == 0 {
+			return session, err
 		}
 		if news != told {
 			s.say("%s", news)
@@ -89,14 +78,35 @@ func (c chat) meet(ctx context.Context, conn *client.Client, s streams, peer fri
 		case <-conn.Done():
 			return nil, conn.Err()
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, err
 		}
 	}
 }
 
+// ask asks once.
+func ask(ctx context.Context, conn *client.Client, peer friend) (*client.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, askEvery)
+	defer cancel()
+	return conn.StartSession(ctx, peer.key)
+}
+
+// standing says what there is to wait for, after an asking that ended so; nothing if it is of no use to ask again.
+func standing(err error, name string) string {
+	switch {
+	case client.IsRefused(err, frames.Unavailable), client.IsRefused(err, frames.RateLimited):
+		return fmt.Sprintf("%s is away; asking again every %v (Ctrl-C ends)", name, askEvery)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("%s was asked and has not accepted yet; asking again every %v (Ctrl-C ends)", name, askEvery)
+	}
+	return ""
+}
+
 // watch tells what happens besides, and when the friend asks.
 func watch(ctx context.Context, conn *client.Client, s streams, peer friend, asked chan<- struct{}) {
-	for event := range conn.Events(ctx) {
+	for event, err := range conn.Events(ctx) {
+		if err != nil {
+			return // whoever talks hears of it
+		}
 		switch e := event.(type) {
 		case client.Requested:
 			if string(e.Peer) != string(peer.key) {
@@ -127,7 +137,7 @@ func pipe(ctx context.Context, session *client.Session, s streams, peer friend) 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() { // ends with the session, or ctx
-		if err := print(ctx, session, screen(s.out, peer.name)); err != nil {
+		if err := show(ctx, session, screen(s.out, peer.name)); err != nil {
 			cancel(err)
 		}
 	}()
@@ -135,39 +145,18 @@ func pipe(ctx context.Context, session *client.Session, s streams, peer friend) 
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	if err == nil {
-		return nil
-	}
 	return explain(err, peer.name)
 }
 
 // send sends all of a reader and waits until it is confirmed.
 func send(ctx context.Context, session *client.Session, in io.Reader) error {
-	pieces, failed := make(chan []byte), make(chan error, 1)
-	go func() { // ends with the input, or the process: a read cannot be interrupted
-		for {
-			piece := make([]byte, client.MaxText)
-			n, err := in.Read(piece)
-			if n > 0 {
-				pieces <- piece[:n]
-			}
-			if err != nil {
-				failed <- err
-				return
-			}
-		}
-	}()
+	pieces := readPieces(in)
 	for {
 		select {
-		case piece := <-pieces:
-			if err := session.Send(ctx, piece); err != nil {
+		case p := <-pieces:
+			if last, err := p.send(ctx, session); last || err != nil {
 				return err
 			}
-		case err := <-failed:
-			if !errors.Is(err, io.EOF) {
-				return fmt.Errorf("cannot read what to send: %w", err)
-			}
-			return session.End(ctx, "")
 		case <-session.Done():
 			return session.Err()
 		case <-ctx.Done():
@@ -176,8 +165,46 @@ func send(ctx context.Context, session *client.Session, in io.Reader) error {
 	}
 }
 
-// print writes what comes.
-func print(ctx context.Context, session *client.Session, out io.Writer) error {
+// piece is what one read returned.
+type piece struct {
+	text []byte
+	err  error
+}
+
+// send sends it, and the end of the session behind the last. An empty one is no message.
+func (p piece) send(ctx context.Context, session *client.Session) (last bool, err error) {
+	if len(p.text) > 0 {
+		if err := session.Send(ctx, p.text); err != nil {
+			return false, err
+		}
+	}
+	switch {
+	case errors.Is(p.err, io.EOF):
+		return true, session.End(ctx, "")
+	case p.err != nil:
+		return false, fmt.Errorf("cannot read what to send: %w", p.err)
+	}
+	return false, nil
+}
+
+// readPieces reads in the background, for a read cannot be interrupted.
+func readPieces(in io.Reader) <-chan piece {
+	pieces := make(chan piece)
+	go func() { // ends with the input, or the process
+		for {
+			buffer := make([]byte, client.MaxText)
+			n, err := in.Read(buffer)
+			pieces <- piece{text: buffer[:n], err: err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return pieces
+}
+
+// show writes what comes.
+func show(ctx context.Context, session *client.Session, out io.Writer) error {
 	for text, err := range session.Messages(ctx) {
 		if err != nil {
 			return err

@@ -8,10 +8,14 @@ import (
 	"time"
 
 	"github.com/mdeiml/blubbel-server/client"
+	"github.com/mdeiml/blubbel-server/frames"
 )
 
 // patience is how long the relay may take to answer.
 const patience = 20 * time.Second
+
+// leaving is how long the relay may take to notice that an earlier connection of ours has closed.
+const leaving = 2 * time.Second
 
 // relayFlags say where to connect, and as whom.
 type relayFlags struct {
@@ -30,8 +34,7 @@ func (f relayFlags) connect(ctx context.Context, self *client.Identity) (*client
 	if err != nil {
 		return nil, withCode(exitRelay, fmt.Errorf("cannot reach the relay at %s; is it running, and --relay right? (%w)", f.Relay, cause(err)))
 	}
-	err = c.Login(ctx, self)
-	if err == nil {
+	if err = login(ctx, c, self); err == nil {
 		return c, nil
 	}
 	_ = c.Close()
@@ -41,10 +44,23 @@ func (f relayFlags) connect(ctx context.Context, self *client.Identity) (*client
 	return nil, explain(err, "")
 }
 
+// login logs in. While the relay has not noticed yet that an earlier connection of this key is gone, it tries again.
+func login(ctx context.Context, c *client.Client, self *client.Identity) error {
+	for until := time.Now().Add(leaving); ; {
+		err := c.Login(ctx, self)
+		if !client.IsRefused(err, frames.KeyInUse) || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-time.After(leaving / 10):
+		case <-ctx.Done():
+		}
+	}
+}
+
 // cause leaves out of a network error what the line says already.
 func cause(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err
 	}
 	return err

@@ -53,7 +53,7 @@ func (k keyFile) flag() string {
 
 // writeNew writes a file that must not be there, and leaves no half of one.
 func writeNew(name string, text []byte) error {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the user says where
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s is there already; choose another file with --key (a key that is overwritten is lost)", name)
 	}

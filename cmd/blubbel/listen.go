@@ -48,6 +48,12 @@ func (l listen) serve(ctx context.Context, conn *client.Client, s streams, frien
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	for event, err := range conn.Events(ctx) {
+		if over, ok := errors.AsType[sessionOver](context.Cause(ctx)); ok {
+			return over.how
+		}
+		if err != nil {
+			return explain(err, "")
+		}
 		switch e := event.(type) {
 		case client.Requested:
 			f, known := friends[string(e.Peer)]
@@ -62,13 +68,6 @@ func (l listen) serve(ctx context.Context, conn *client.Client, s streams, frien
 			}()
 		case client.Trouble:
 			s.say("%s", trouble(e))
-		}
-		var over sessionOver
-		switch {
-		case errors.As(context.Cause(ctx), &over):
-			return over.how
-		case err != nil:
-			return explain(err, "")
 		}
 	}
 	return nil
@@ -93,7 +92,7 @@ func host(ctx context.Context, conn *client.Client, s streams, f friend) (over b
 		return false, nil
 	}
 	s.say("%s is here", f.name)
-	switch err := print(ctx, session, screen(s.out, f.name)); {
+	switch err := show(ctx, session, screen(s.out, f.name)); {
 	case err == nil:
 		s.say("%s has ended the session", f.name)
 		return true, nil

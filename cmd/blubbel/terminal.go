@@ -26,7 +26,7 @@ func openTerminal(s streams) *terminal {
 		return nil
 	}
 	t := &terminal{in: s.in.(*os.File), out: s.out.(*os.File)}
-	before, err := term.MakeRaw(int(t.in.Fd())) //nolint:gosec // descriptors are small
+	before, err := term.MakeRaw(int(t.in.Fd()))
 	if err != nil {
 		return nil
 	}
@@ -44,7 +44,7 @@ func openTerminal(s streams) *terminal {
 
 // resize adapts to the size of the window.
 func (t *terminal) resize() {
-	if width, height, err := term.GetSize(int(t.out.Fd())); err == nil { //nolint:gosec // descriptors are small
+	if width, height, err := term.GetSize(int(t.out.Fd())); err == nil {
 		_ = t.SetSize(width, height)
 	}
 }
@@ -52,7 +52,7 @@ func (t *terminal) resize() {
 // close gives the terminal back.
 func (t *terminal) close() {
 	_, _ = io.WriteString(t.out, "\r\x1b[K") // no prompt stays behind
-	_ = term.Restore(int(t.in.Fd()), t.before) //nolint:gosec // descriptors are small
+	_ = term.Restore(int(t.in.Fd()), t.before)
 }
 
 // talk lets the user talk until one of the two has enough.
@@ -67,7 +67,7 @@ func (t *terminal) converse(ctx context.Context, session *client.Session, peer f
 	s.say("%s is here; Ctrl-D ends", peer.name)
 	defer watchSize(t.resize)()
 	heard := make(chan error, 1)
-	go func() { heard <- print(ctx, session, &named{out: t, name: peer.name}) }() // ends with the session, or ctx
+	go func() { heard <- show(ctx, session, &named{out: t, name: peer.name}) }() // ends with the session, or ctx
 	typed := make(chan error, 1)
 	go func() { typed <- t.send(ctx, session) }() // ends with the input, the session, or the process
 	select {
@@ -96,7 +96,7 @@ func (t *terminal) send(ctx context.Context, session *client.Session) error {
 	for {
 		line, err := t.ReadLine()
 		if err != nil && !errors.Is(err, term.ErrPasteIndicator) {
-			return nil //nolint:nilerr // Ctrl-D, Ctrl-C, or a terminal that is gone
+			return nil // Ctrl-D, Ctrl-C, or a terminal that is gone
 		}
 		for text := []byte(line + "\n"); len(text) > 0; {
 			piece := text[:min(len(text), client.MaxText)]
