@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/client"
@@ -43,10 +42,14 @@ func (l listen) Run(ctx context.Context, s streams) error {
 	return l.serve(ctx, conn, s, friends)
 }
 
-// serve accepts friends until ctx ends, or the connection; with Once, until the first session is over.
+// serve lets friends in until ctx ends, or the connection; with Once, until the first session is over.
 func (l listen) serve(ctx context.Context, conn *client.Client, s streams, friends map[string]friend) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	d := door{conn: conn, streams: s, friends: friends, over: func(error) {}}
+	if l.Once {
+		d.over = func(how error) { cancel(sessionOver{how}) }
+	}
 	for event, err := range conn.Events(ctx) {
 		if over, ok := errors.AsType[sessionOver](context.Cause(ctx)); ok {
 			return over.how
@@ -54,23 +57,31 @@ func (l listen) serve(ctx context.Context, conn *client.Client, s streams, frien
 		if err != nil {
 			return explain(err, "")
 		}
-		switch e := event.(type) {
-		case client.Requested:
-			f, known := friends[string(e.Peer)]
-			if !known {
-				s.say("somebody asks for a session, and is not among those named with --peer: %s", e.Peer.Hex())
-				continue
-			}
-			go func() { // ends with the session, or ctx
-				if over, err := host(ctx, conn, s, f); over && l.Once {
-					cancel(sessionOver{err})
-				}
-			}()
-		case client.Trouble:
-			s.say("%s", trouble(e))
-		}
+		d.see(ctx, event)
 	}
 	return nil
+}
+
+// door is where friends come in.
+type door struct {
+	streams
+	conn    *client.Client
+	friends map[string]friend // by key
+	over    func(how error)   // called when a session is over
+}
+
+// see looks who is there.
+func (d door) see(ctx context.Context, event client.Event) {
+	switch e := event.(type) {
+	case client.Requested:
+		if f, known := d.friends[string(e.Peer)]; known {
+			go d.host(ctx, f) // ends with the session, or ctx
+			return
+		}
+		d.say("somebody asks for a session, and is not among those named with --peer: %s", e.Peer.Hex())
+	case client.Trouble:
+		d.say("%s", trouble(e))
+	}
 }
 
 // sessionOver is why to listen no longer, and how the one session ended.
@@ -78,31 +89,29 @@ type sessionOver struct{ how error }
 
 func (sessionOver) Error() string { return "the session is over" }
 
-// host accepts a friend and prints what they say. over says whether there was a session, and no newer one took its place.
-func host(ctx context.Context, conn *client.Client, s streams, f friend) (over bool, err error) {
+// host accepts a friend and prints what they say.
+func (d door) host(ctx context.Context, f friend) {
 	waiting, cancel := context.WithTimeout(ctx, confirming)
 	defer cancel()
-	session, err := conn.AcceptSession(waiting, f.key)
+	session, err := d.conn.AcceptSession(waiting, f.key)
 	switch {
 	case errors.Is(err, client.ErrNoRequest), client.IsRefused(err, frames.NoRequest):
-		s.say("%s has asked and is gone again", f.name)
-		return false, nil
+		d.say("%s has asked and is gone again", f.name)
+		return
 	case err != nil:
-		s.say("no session with %s: %v", f.name, explain(err, f.name))
-		return false, nil
+		d.say("no session with %s: %v", f.name, explain(err, f.name))
+		return
 	}
-	s.say("%s is here", f.name)
-	switch err := show(ctx, session, screen(s.out, f.name)); {
+	d.say("%s is here", f.name)
+	err = show(ctx, session, screen(d.out, f.name))
+	switch {
+	case errors.Is(err, client.ErrReplaced), ctx.Err() != nil:
+		return // there is a newer one, or nobody who would want to know
 	case err == nil:
-		s.say("%s has ended the session", f.name)
-		return true, nil
-	case errors.Is(err, client.ErrReplaced):
-		return false, nil
+		d.say("%s has ended the session", f.name)
 	default:
 		err = explain(err, f.name)
-		if !errors.Is(err, context.Canceled) {
-			s.say("the session with %s is over: %v", f.name, err)
-		}
-		return true, fmt.Errorf("%s: %w", f.name, err)
+		d.say("the session with %s is over: %v", f.name, err)
 	}
+	d.over(err)
 }
