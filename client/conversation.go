@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mdeiml/blubbel-server/client/e2e"
+	"github.com/mdeiml/blubbel-server/frames"
 )
 
 const (
@@ -146,6 +147,9 @@ func (c *conversation) hear(now time.Time, record []byte) error {
 func (c *conversation) understand(now time.Time, m e2e.Content) error {
 	switch m.Kind {
 	case e2e.End:
+		if len(m.Body) > frames.MaxReason {
+			return fmt.Errorf("%w: a reason of %d bytes", e2e.ErrMalformed, len(m.Body))
+		}
 		c.ended = &Ended{ByPeer: true, Reason: string(m.Body)}
 	case e2e.Rekey:
 		return c.takeKeys(now, m.Body)

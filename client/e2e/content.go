@@ -20,6 +20,17 @@ const (
 	Abort   Kind = 6 // gives the session up at once; the body is a code that says what the sender noticed
 )
 
+// numbered reports whether records of this kind are messages, if it is one that we know.
+func (k Kind) numbered() (numbered, known bool) {
+	switch k {
+	case Confirm, Probe, Abort:
+		return false, true
+	case Text, End, Rekey, Rekeyed:
+		return true, true
+	}
+	return false, false
+}
+
 // Content is the plaintext of a record:
 //
 //	kind (1) | next (8) | received (8) | taken (8) | number (8) | length (2) | body (length) | zeros
@@ -78,6 +89,9 @@ func ParseContent(b []byte) (Content, error) {
 		if zero != 0 {
 			return Content{}, fmt.Errorf("%w: padding that is not zero", ErrMalformed)
 		}
+	}
+	if numbered, known := c.Kind.numbered(); known && numbered != (c.Number > 0) {
+		return Content{}, fmt.Errorf("%w: kind %d with the number %d", ErrMalformed, c.Kind, c.Number)
 	}
 	c.Body = rest[:n:n]
 	return c, nil
