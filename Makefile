@@ -12,7 +12,7 @@ tidy: ## are go.mod and go.sum tidy?
 vet: ## go vet, for each platform
 lint: ## golangci-lint (its first use builds it, which takes some minutes)
 test: ## go test ./...
-race: ## specs, actors and supervisor under the race detector
+race: ## whatever runs in several goroutines, under the race detector
 fuzz: ## every fuzz target, FUZZTIME each (10s)
 fuzz: export FUZZTIME ?= 10s
 example: ## the Python client against a relay built just now

@@ -31,7 +31,8 @@ type conversation struct {
 	farewell  *aborted   // what to say last; nothing else is said then
 	ending    bool       // we have said our last
 	ended     *Ended     // the peer has said its last
-	over      bool       // for the application; what is owed is still said
+	over      bool       // for the application; what is owed is still said,
+	mute      bool       // unless it did not end well
 	heardAt   time.Time  // something of the peer's
 	rekeying  *e2e.Start // the initiator's, unanswered
 	renewed   *e2e.Keys  // the responder's, until the initiator uses them
@@ -70,14 +71,14 @@ func (c *conversation) next(now time.Time) (content e2e.Content, ok bool) {
 	if c.farewell != nil {
 		return c.farewell.content(), !c.farewell.said
 	}
+	if c.mute || c.out.paused(now) {
+		return content, false
+	}
 	if c.over {
 		if m := c.out.waiting(); m != nil && m.kind == e2e.End { // the two said it at once
 			return e2e.Content{Kind: m.kind, Number: m.number, Body: m.body}, true
 		}
 		return content, c.owes
-	}
-	if c.out.paused(now) {
-		return content, false
 	}
 	if c.rekeyDue(now) {
 		c.offerKeys(now)
@@ -195,11 +196,20 @@ func (c *conversation) heardLast() error {
 // abort gives the session up: the peer is told why.
 func (c *conversation) abort(err error) { c.farewell = &aborted{err: err} }
 
+// stop ends the conversation. If it has not ended well, there is nothing to say any more but why.
+func (c *conversation) stop(well bool) { c.over, c.mute = true, c.mute || !well }
+
 // deadline is when produce or overdue should be asked again at the latest, if nothing happens before.
 func (c *conversation) deadline(now time.Time) time.Time {
 	d := c.heardAt.Add(quiet)
+	if c.over {
+		d = now.Add(forever)
+	}
 	if now.Before(c.out.pausedUntil) {
 		d = c.out.pausedUntil
+	}
+	if c.over {
+		return d
 	}
 	for _, at := range []time.Time{c.out.silentAt(), c.out.missingAt()} {
 		if !at.IsZero() && (at.Before(d) || !now.Before(d)) {

@@ -184,7 +184,8 @@ func (s *Session) finish(err error) {
 		return
 	}
 	s.err = err
-	s.talk.over = true
+	_, well := err.(*Ended) //nolint:errorlint // it is never wrapped
+	s.talk.stop(well)
 	close(s.done)
 	s.rang.ring()
 }
@@ -211,5 +212,6 @@ func (s *Session) refused(now time.Time, frame uint64, r *Refused) {
 		s.client.poke()
 	default:
 		s.finish(r)
+		s.talk.stop(false) // also if it had ended well: the peer is gone
 	}
 }

@@ -97,7 +97,7 @@ func (c *Client) gather(now time.Time) (batch []byte, next time.Time, done bool)
 		s := c.sessions[0]
 		c.sessions = append(c.sessions[1:], s) // whose turn it was goes last
 		batch = c.records(now, s, batch)
-		if d := s.talk.deadline(now); s.err == nil && d.Before(next) {
+		if d := s.talk.deadline(now); d.Before(next) {
 			next = d
 		}
 	}

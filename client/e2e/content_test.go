@@ -32,10 +32,28 @@ func TestContentsOfEveryKindComeBack(t *testing.T) {
 			{Kind: kind, Next: math.MaxUint64, Received: 1 << 63, Taken: 1 << 32, Number: math.MaxUint64 - 1, Body: []byte{0}},
 		} {
 			got, err := ParseContent(c.Append(nil))
+			numbered, known := kind.numbered()
+			if known && numbered != (c.Number > 0) {
+				if !errors.Is(err, ErrMalformed) {
+					t.Errorf("%+v is taken: %v", c, err)
+				}
+				continue
+			}
 			if err != nil || !same(got, c) {
 				t.Errorf("%+v comes back as %+v, %v", c, got, err)
 			}
 		}
+	}
+}
+
+func TestMessagesAreNumberedAndNothingElseIs(t *testing.T) {
+	for kind, want := range map[Kind]bool{Confirm: false, Probe: false, Text: true, End: true, Rekey: true, Rekeyed: true, Abort: false} {
+		if numbered, known := kind.numbered(); numbered != want || !known {
+			t.Errorf("kind %d: %v, %v", kind, numbered, known)
+		}
+	}
+	if _, known := Kind(7).numbered(); known {
+		t.Error("kind 7 is known")
 	}
 }
 
@@ -96,7 +114,7 @@ func TestAContentIsAppendedBehindWhatIsThere(t *testing.T) {
 
 // Who appends to a body must not write over the padding, which is somebody else's memory.
 func TestABodyHasNoRoomBehindIt(t *testing.T) {
-	c, err := ParseContent(Content{Kind: Text, Body: []byte("hello")}.Append(nil))
+	c, err := ParseContent(Content{Kind: Text, Number: 1, Body: []byte("hello")}.Append(nil))
 	if err != nil || cap(c.Body) != len(c.Body) {
 		t.Errorf("%d bytes of %d, %v", len(c.Body), cap(c.Body), err)
 	}

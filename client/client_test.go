@@ -1,0 +1,451 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/client/e2e"
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// relay is a small relay in virtual time: it forwards what its rule does not refuse or swallow.
+type relay struct {
+	mu    sync.Mutex
+	users map[string]*connection // by key
+	rule  func(sender, recipient *connection, f frames.Raw) verdict
+}
+
+type connection struct {
+	name   string
+	conn   net.Conn
+	key    frames.Key
+	number uint64
+	out    chan []byte
+}
+
+// verdict is what becomes of a frame: forwarded, refused with a code, or swallowed.
+type verdict int
+
+const (
+	forwarded verdict = 0
+	swallowed verdict = -1
+)
+
+func startTestRelay() *relay {
+	return &relay{
+		users: make(map[string]*connection),
+		rule:  func(*connection, *connection, frames.Raw) verdict { return forwarded },
+	}
+}
+
+// rules sets what becomes of frames from now on.
+func (r *relay) rules(rule func(sender, recipient *connection, f frames.Raw) verdict) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rule = rule
+}
+
+// client connects and logs in somebody.
+func (r *relay) client(t *testing.T, name string) *Client {
+	t.Helper()
+	self := testIdentity(t, name)
+	ours, theirs := net.Pipe()
+	c := &connection{name: name, conn: ours, key: self.Key(), out: make(chan []byte, 1000)}
+	r.mu.Lock()
+	r.users[string(c.key)] = c
+	r.mu.Unlock()
+	go r.read(c)
+	go func() { // ends with the connection
+		for b := range c.out {
+			if _, err := c.conn.Write(b); err != nil {
+				return
+			}
+		}
+	}()
+	client := New(theirs)
+	if err := client.Login(t.Context(), self); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func (r *relay) read(c *connection) {
+	in := bufio.NewReader(c.conn)
+	for {
+		f, err := frames.Read(in, frames.MaxPayload)
+		r.mu.Lock()
+		if err != nil {
+			delete(r.users, string(c.key))
+			close(c.out)
+			c.conn.Close()
+			r.mu.Unlock()
+			return
+		}
+		c.number++
+		r.forward(c, f)
+		r.mu.Unlock()
+	}
+}
+
+func (r *relay) forward(c *connection, f frames.Raw) {
+	if f.Type == frames.TypeLogin {
+		c.out <- frames.LoginAccepted{}.Append(nil)
+		return
+	}
+	key, rest, _ := frames.DefaultKeys().Split(f.Payload)
+	to := r.users[string(key)]
+	v := verdict(frames.Offline)
+	if to != nil {
+		v = r.rule(c, to, f)
+	}
+	switch v {
+	case forwarded:
+		p := append(append([]byte(nil), c.key...), rest...)
+		to.out <- append(frames.AppendHeader(nil, f.Type, len(p)), p...)
+	case swallowed:
+	default:
+		c.out <- frames.Error{Code: frames.Code(v), Request: f.Type, Number: c.number}.Append(nil) //nolint:gosec // a code
+	}
+}
+
+// inVirtualTime runs a test with Alice and Bob in a session, in a bubble where time passes when everybody waits.
+func inVirtualTime(t *testing.T, test func(t *testing.T, r *relay, toBob, toAlice *Session)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := startTestRelay()
+		alice, bob := r.client(t, "alice"), r.client(t, "bob")
+		defer func() { _, _ = alice.Close(), bob.Close() }()
+		asked := make(chan *Session, 1)
+		go func() {
+			s, err := alice.StartSession(t.Context(), bob.self.Key())
+			if err != nil {
+				t.Error(err)
+			}
+			asked <- s
+		}()
+		if e, err := bob.event(t.Context()); err != nil {
+			t.Fatal(e, err)
+		}
+		toAlice, err := bob.AcceptSession(t.Context(), alice.self.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, r, <-asked, toAlice)
+	})
+}
+
+// texts returns the next texts.
+func texts(t *testing.T, s *Session, n int) (list []string) {
+	t.Helper()
+	for text, err := range s.Messages(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list = append(list, string(text)); len(list) == n {
+			break
+		}
+	}
+	return list
+}
+
+// over waits until a session is over, and returns how, and after how long.
+func over(s *Session) (err error, after time.Duration) { //nolint:revive // as time.Since reads
+	began := time.Now()
+	<-s.Done()
+	return s.Err(), time.Since(began)
+}
+
+func TestAnIdleSessionLivesForDaysAndRenewsItsKeys(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
+		for day := range 3 {
+			time.Sleep(25 * time.Hour) //nolint:forbidigo // virtual
+			text := fmt.Sprintf("day %d", day)
+			if err := errors.Join(toBob.Send(t.Context(), []byte(text)), toAlice.Send(t.Context(), []byte(text))); err != nil {
+				t.Fatal(err)
+			}
+			if a, b := texts(t, toAlice, 1), texts(t, toBob, 1); a[0] != text || b[0] != text {
+				t.Errorf("%q, %q", a, b)
+			}
+		}
+		if err := toBob.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if toBob.talk.rekeyedAt.Equal(toBob.talk.heardAt) || time.Since(toBob.talk.rekeyedAt) > 26*time.Hour {
+			t.Error("the keys were not renewed")
+		}
+	})
+}
+
+func TestABusyPeerIsWaitedFor(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
+		refused := 0
+		r.rules(func(_, to *connection, f frames.Raw) verdict {
+			if to.name == "bob" && f.Type == frames.TypeMessage {
+				refused++
+				return verdict(frames.Busy)
+			}
+			return forwarded
+		})
+		for i := range 20 {
+			if err := toBob.Send(t.Context(), fmt.Append(nil, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(40 * time.Second) //nolint:forbidigo // virtual
+		if refused < 10 || refused > 50 {
+			t.Errorf("in 40 s Alice tries %d times", refused)
+		}
+		r.rules(func(*connection, *connection, frames.Raw) verdict { return forwarded })
+		began := time.Now()
+		for i, text := range texts(t, toAlice, 20) {
+			if text != fmt.Sprint(i) {
+				t.Errorf("text %d is %q", i, text)
+			}
+		}
+		if d := time.Since(began); d > 2*longestPause {
+			t.Errorf("it takes %v until Alice goes on", d)
+		}
+	})
+}
+
+func TestAPeerWhoCannotBeReachedGivesUpAndNobodySpins(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
+		refused := 0
+		r.rules(func(_, to *connection, f frames.Raw) verdict {
+			if to.name == "bob" && f.Type == frames.TypeMessage {
+				refused++
+				return verdict(frames.Busy)
+			}
+			return forwarded
+		})
+		if err := toBob.Send(t.Context(), []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []*Session{toAlice, toBob} {
+			if err, _ := over(s); !errors.Is(err, ErrSilent) {
+				t.Error(err)
+			}
+		}
+		time.Sleep(time.Hour) //nolint:forbidigo // virtual
+		if refused > 50 {
+			t.Errorf("Alice tried %d times", refused)
+		}
+	})
+}
+
+func TestAPeerWhoIsSilentIsGivenUp(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
+		r.rules(func(*connection, *connection, frames.Raw) verdict { return swallowed })
+		err, after := over(toBob)
+		if !errors.Is(err, ErrSilent) || after < quiet || after > quiet+silence+time.Second {
+			t.Errorf("%v after %v", err, after)
+		}
+		if err, _ := over(toAlice); !errors.Is(err, ErrSilent) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAPeerWhoReadsSlowlyIsNotGivenUp(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
+		for range 5 {
+			if err := toBob.Send(t.Context(), []byte("read me when you can")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Minute) //nolint:forbidigo // virtual
+		if n := toBob.Unconfirmed(); n != 5 {
+			t.Errorf("%d texts are not confirmed", n)
+		}
+		if len(texts(t, toAlice, 5)) != 5 || toBob.Flush(t.Context()) != nil {
+			t.Error("the texts were not taken")
+		}
+	})
+}
+
+func TestWhatIsWithheldIsNamedByBothWithinSeconds(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
+		done := false
+		r.rules(func(_, to *connection, f frames.Raw) verdict {
+			if to.name == "bob" && f.Type == frames.TypeMessage && !done {
+				done = true
+				return swallowed
+			}
+			return forwarded
+		})
+		for range 2 {
+			if err := toBob.Send(t.Context(), []byte("text")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, s := range []*Session{toBob, toAlice} {
+			if err, after := over(s); !errors.Is(err, e2e.ErrWithheld) || after > grace+time.Second {
+				t.Errorf("%v after %v", err, after)
+			}
+		}
+	})
+}
+
+func TestOldAndRepeatedRequestsAreTrouble(t *testing.T) {
+	for name, c := range map[string]struct {
+		made    time.Duration // from now
+		again   bool
+		refused error
+	}{
+		"of this hour":         {made: -59 * time.Minute},
+		"by a clock that runs": {made: 59 * time.Minute},
+		"of an hour ago":       {made: -61 * time.Minute, refused: ErrStale},
+		"from the future":      {made: 61 * time.Minute, refused: ErrStale},
+		"seen before":          {again: true, refused: ErrRepeated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			couple := newCouple(t)
+			start, err := couple.alice.ends.Start(couple.now.Add(c.made))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request, err := couple.bob.ends.Open(start.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var seen replays
+			err = seen.check(couple.now, request)
+			if c.again {
+				err = seen.check(couple.now, request)
+			}
+			if !errors.Is(err, c.refused) {
+				t.Errorf("%v, not %v", err, c.refused)
+			}
+		})
+	}
+}
+
+func TestRequestsSeenAreForgottenWhenTheyAreOldOrTooMany(t *testing.T) {
+	now := time.Now()
+	seen := make(replays)
+	for i := range maxSeen {
+		at := now
+		if i%2 == 0 {
+			at = now.Add(-2 * fresh)
+		}
+		seen[[32]byte{byte(i), byte(i >> 8)}] = at
+	}
+	seen.makeRoom(now)
+	if len(seen) != maxSeen/2 {
+		t.Errorf("%d are left, not the %d that are fresh", len(seen), maxSeen/2)
+	}
+	for i := range maxSeen {
+		seen[[32]byte{byte(i), byte(i >> 8), 1}] = now
+	}
+	seen.makeRoom(now)
+	if len(seen) >= maxSeen {
+		t.Errorf("there is no room: %d", len(seen))
+	}
+}
+
+func TestOfEventsNobodyLooksAtTheNewestAreKept(t *testing.T) {
+	c := &Client{rang: newBell()}
+	for i := range maxEvents + 10 {
+		c.trouble(nil, fmt.Errorf("%d", i))
+		c.add(Requested{Peer: frames.Key{byte(i)}})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	troubles, requests := 0, 0
+	for e, err := range c.Events(ctx) {
+		if err != nil {
+			break
+		}
+		switch e := e.(type) {
+		case Trouble:
+			if want := fmt.Sprint(troubles + 10); e.Err.Error() != want {
+				t.Errorf("trouble %s, not %s", e.Err, want)
+			}
+			troubles++
+		case Requested:
+			requests++
+		}
+	}
+	if troubles != maxEvents || requests != maxEvents {
+		t.Errorf("%d troubles, %d requests", troubles, requests)
+	}
+}
+
+func TestCloseInEveryStateLeavesNoGoroutine(t *testing.T) {
+	for name, state := range map[string]func(t *testing.T, c *Client){
+		"connected":      func(*testing.T, *Client) {},
+		"closed already": func(_ *testing.T, c *Client) { _ = c.Close() },
+		"logging in": func(t *testing.T, c *Client) {
+			go func() { _ = c.Login(context.Background(), testIdentity(t, "alice")) }()
+			synctest.Wait()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // fails if a goroutine is left
+				relay, conn := net.Pipe() // a relay that neither reads nor writes
+				defer func() { _ = relay.Close() }()
+				c := New(conn)
+				state(t, c)
+				began := time.Now()
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+				if d := time.Since(began); d > 2*lingering {
+					t.Errorf("it takes %v", d)
+				}
+				if err := c.Err(); !errors.Is(err, ErrClosed) {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestKeysInPEM(t *testing.T) {
+	self := testIdentity(t, "bob")
+	secret, err := self.MarshalPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := MarshalKey(self.Key())
+	if again, err := ParseIdentity(secret); err != nil || string(again.Key()) != string(self.Key()) {
+		t.Error("the secret key does not come back", err)
+	}
+	if key, err := ParseKey(public); err != nil || string(key) != string(self.Key()) {
+		t.Error("the public key does not come back", err)
+	}
+	for name, c := range map[string]struct {
+		err  func() error
+		says string
+	}{
+		"nothing":                {func() error { _, err := ParseIdentity(nil); return err }, "not a key in PEM"},
+		"public for secret":      {func() error { _, err := ParseIdentity(public); return err }, "this is a public key"},
+		"secret for public":      {func() error { _, err := ParseKey(secret); return err }, "never send this around"},
+		"text for public":        {func() error { _, err := ParseKey([]byte("hello")); return err }, "not a key in PEM"},
+		"another kind of secret": {func() error { _, err := ParseIdentity(block("RSA PRIVATE KEY")); return err }, "PKCS#8"},
+		"another kind of public": {func() error { _, err := ParseKey(block("RSA PUBLIC KEY")); return err }, "BEGIN PUBLIC KEY"},
+		"a broken secret":        {func() error { _, err := ParseIdentity(block("PRIVATE KEY")); return err }, "not a sound RSA key"},
+		"a broken public":        {func() error { _, err := ParseKey(block("PUBLIC KEY")); return err }, "SubjectPublicKeyInfo"},
+	} {
+		if err := c.err(); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if printed := fmt.Sprintf("%v %+v %#v %s %x", self, self, self, self, self); strings.Contains(printed, "private") || len(printed) > 120 {
+		t.Errorf("printed as %s", printed)
+	}
+}
+
+// block is a PEM block of a type, with nonsense in it.
+func block(label string) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: label, Bytes: []byte("nonsense")})
+}
