@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,7 +114,7 @@ func (r *relay) forward(c *connection, f frames.Raw) {
 		to.out <- append(frames.AppendHeader(nil, f.Type, len(p)), p...)
 	case swallowed:
 	default:
-		c.out <- frames.Error{Code: frames.Code(v), Request: f.Type, Number: c.number}.Append(nil) //nolint:gosec // a code
+		c.out <- frames.Error{Code: frames.Code(v), Request: f.Type, Number: c.number}.Append(nil)
 	}
 }
 
@@ -158,10 +159,10 @@ func texts(t *testing.T, s *Session, n int) (list []string) {
 }
 
 // over waits until a session is over, and returns how, and after how long.
-func over(s *Session) (err error, after time.Duration) { //nolint:revive // as time.Since reads
+func over(s *Session) (after time.Duration, err error) {
 	began := time.Now()
 	<-s.Done()
-	return s.Err(), time.Since(began)
+	return time.Since(began), s.Err()
 }
 
 func TestAnIdleSessionLivesForDaysAndRenewsItsKeys(t *testing.T) {
@@ -187,10 +188,10 @@ func TestAnIdleSessionLivesForDaysAndRenewsItsKeys(t *testing.T) {
 
 func TestABusyPeerIsWaitedFor(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
-		refused := 0
+		var refused atomic.Int32
 		r.rules(func(_, to *connection, f frames.Raw) verdict {
 			if to.name == "bob" && f.Type == frames.TypeMessage {
-				refused++
+				refused.Add(1)
 				return verdict(frames.Busy)
 			}
 			return forwarded
@@ -201,8 +202,8 @@ func TestABusyPeerIsWaitedFor(t *testing.T) {
 			}
 		}
 		time.Sleep(40 * time.Second) //nolint:forbidigo // virtual
-		if refused < 10 || refused > 50 {
-			t.Errorf("in 40 s Alice tries %d times", refused)
+		if n := refused.Load(); n < 10 || n > 50 {
+			t.Errorf("in 40 s Alice tries %d times", n)
 		}
 		r.rules(func(*connection, *connection, frames.Raw) verdict { return forwarded })
 		began := time.Now()
@@ -219,10 +220,10 @@ func TestABusyPeerIsWaitedFor(t *testing.T) {
 
 func TestAPeerWhoCannotBeReachedGivesUpAndNobodySpins(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
-		refused := 0
+		var refused atomic.Int32
 		r.rules(func(_, to *connection, f frames.Raw) verdict {
 			if to.name == "bob" && f.Type == frames.TypeMessage {
-				refused++
+				refused.Add(1)
 				return verdict(frames.Busy)
 			}
 			return forwarded
@@ -231,13 +232,13 @@ func TestAPeerWhoCannotBeReachedGivesUpAndNobodySpins(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range []*Session{toAlice, toBob} {
-			if err, _ := over(s); !errors.Is(err, ErrSilent) {
+			if _, err := over(s); !errors.Is(err, ErrSilent) {
 				t.Error(err)
 			}
 		}
 		time.Sleep(time.Hour) //nolint:forbidigo // virtual
-		if refused > 50 {
-			t.Errorf("Alice tried %d times", refused)
+		if n := refused.Load(); n > 50 {
+			t.Errorf("Alice tried %d times", n)
 		}
 	})
 }
@@ -245,11 +246,11 @@ func TestAPeerWhoCannotBeReachedGivesUpAndNobodySpins(t *testing.T) {
 func TestAPeerWhoIsSilentIsGivenUp(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
 		r.rules(func(*connection, *connection, frames.Raw) verdict { return swallowed })
-		err, after := over(toBob)
+		after, err := over(toBob)
 		if !errors.Is(err, ErrSilent) || after < quiet || after > quiet+silence+time.Second {
 			t.Errorf("%v after %v", err, after)
 		}
-		if err, _ := over(toAlice); !errors.Is(err, ErrSilent) {
+		if _, err := over(toAlice); !errors.Is(err, ErrSilent) {
 			t.Error(err)
 		}
 	})
@@ -288,7 +289,7 @@ func TestWhatIsWithheldIsNamedByBothWithinSeconds(t *testing.T) {
 			}
 		}
 		for _, s := range []*Session{toBob, toAlice} {
-			if err, after := over(s); !errors.Is(err, e2e.ErrWithheld) || after > grace+time.Second {
+			if after, err := over(s); !errors.Is(err, e2e.ErrWithheld) || after > grace+time.Second {
 				t.Errorf("%v after %v", err, after)
 			}
 		}

@@ -36,7 +36,9 @@ func FuzzFromRelay(f *testing.F) {
 			_, _ = relay.Write(b) // fails if the client has had enough
 		}
 		_ = relay.Close()
-		<-login
+		if err := <-login; err != nil && c.Err() == nil {
+			t.Error(err)
+		}
 		<-c.Done()
 		_ = c.Close()
 	})

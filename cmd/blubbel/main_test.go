@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -63,8 +64,9 @@ func startRelay(t *testing.T) (address string, stop func()) {
 	stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		_ = relay.Stop(ctx)
-		<-served
+		if err := errors.Join(relay.Stop(ctx), <-served); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Cleanup(stop)
 	return ln.Addr().String(), stop
@@ -191,7 +193,7 @@ func TestWhatIsWrongIsOneClearLine(t *testing.T) {
 		}
 	}
 	if secret, err := os.ReadFile(file("alice.pem")); err != nil || os.WriteFile(file("open.pem"), secret, 0o600) != nil ||
-		os.Chmod(file("open.pem"), 0o644) != nil { //nolint:gosec // that is the point
+		os.Chmod(file("open.pem"), 0o644) != nil {
 		t.Fatal(err)
 	}
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // a server that speaks something else
