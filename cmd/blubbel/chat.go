@@ -21,7 +21,7 @@ const (
 // chat talks with a friend.
 type chat struct {
 	relayFlags
-	Peer string         `help:"File with your friend's public key (what blubbel id prints)." required:"" placeholder:"FILE" type:"path"`
+	Peer string         `help:"File with your friend's public key (what blubbel id prints)." required:"" placeholder:"FILE"`
 	Wait *time.Duration `help:"How long to wait for a friend who is away, such as 5m; 0 ends at once. Without it: until interrupted." placeholder:"TIME"`
 }
 

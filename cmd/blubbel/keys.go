@@ -15,7 +15,7 @@ import (
 
 // keyFile is where the user's own key is.
 type keyFile struct {
-	Key string `help:"File with your secret key." default:"${key}" placeholder:"FILE" type:"path" env:"BLUBBEL_KEY"`
+	Key string `help:"File with your secret key." default:"${key}" placeholder:"FILE" env:"BLUBBEL_KEY"`
 }
 
 // keygen makes a key.
@@ -48,7 +48,7 @@ func (k keyFile) flag() string {
 	if k.Key == defaultKey() {
 		return ""
 	}
-	return " --key " + filepath.Base(k.Key)
+	return " --key " + k.Key
 }
 
 // writeNew writes a file that must not be there, and leaves no half of one.
@@ -106,7 +106,7 @@ func (i id) Run(s streams) error {
 // safety prints the safety number.
 type safety struct {
 	keyFile
-	Peer string `help:"File with your friend's public key." required:"" placeholder:"FILE" type:"path"`
+	Peer string `help:"File with your friend's public key." required:"" placeholder:"FILE"`
 }
 
 // Run implements the command.

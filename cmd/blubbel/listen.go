@@ -15,7 +15,7 @@ const confirming = 30 * time.Second
 // listen waits for friends.
 type listen struct {
 	relayFlags
-	Peer []string `help:"File with the public key of a friend to accept; may be given more than once." placeholder:"FILE" type:"path"`
+	Peer []string `help:"File with the public key of a friend to accept; may be given more than once." placeholder:"FILE"`
 	Once bool     `help:"End when the first session does."`
 }
 
