@@ -145,7 +145,7 @@ func pipe(ctx context.Context, session *client.Session, s streams, peer friend) 
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	return explain(err, peer.name)
+	return unconfirmed(session, explain(err, peer.name))
 }
 
 // send sends all of a reader and waits until it is confirmed.

@@ -44,6 +44,18 @@ func exitCode(err error) int {
 	return exitFailure
 }
 
+// unconfirmed adds to err how many messages the friend's client has not confirmed, if there are any.
+func unconfirmed(session *client.Session, err error) error {
+	n := session.Unconfirmed()
+	switch {
+	case n == 0:
+		return err
+	case err == nil:
+		return withCode(exitUnconfirmed, fmt.Errorf("not confirmed, and perhaps not received: your last messages (%d)", n))
+	}
+	return withCode(exitCode(err), fmt.Errorf("%w; not confirmed, and perhaps not received: your last messages (%d)", err, n))
+}
+
 // explain says in words that a person can act on why it ended with a friend of this name, with an exit code.
 func explain(err error, friend string) error {
 	var refused *client.Refused

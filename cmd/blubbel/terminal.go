@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -74,19 +73,19 @@ func (t *terminal) converse(ctx context.Context, session *client.Session, peer f
 	case err := <-heard:
 		if err == nil {
 			s.say("%s has ended the session", peer.name)
-			return unconfirmed(session)
+			return unconfirmed(session, nil)
 		}
-		return explain(err, peer.name)
+		return unconfirmed(session, explain(err, peer.name))
 	case err := <-typed:
 		if err != nil {
-			return explain(err, peer.name)
+			return unconfirmed(session, explain(err, peer.name))
 		}
 	case <-ctx.Done(): // as if one had typed Ctrl-D
 	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
-	if err := session.End(leaving, ""); err != nil && session.Unconfirmed() > 0 {
-		return unconfirmed(session)
+	if session.End(leaving, "") != nil {
+		return unconfirmed(session, nil)
 	}
 	return nil
 }
@@ -108,10 +107,3 @@ func (t *terminal) send(ctx context.Context, session *client.Session) error {
 	}
 }
 
-// unconfirmed is the error for messages that the friend's client has not confirmed, nil if there are none.
-func unconfirmed(session *client.Session) error {
-	if n := session.Unconfirmed(); n > 0 {
-		return withCode(exitUnconfirmed, fmt.Errorf("your last messages (%d) were not confirmed, and may not have arrived", n))
-	}
-	return nil
-}
