@@ -201,9 +201,9 @@ func TestABusyPeerIsWaitedFor(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(40 * time.Second) //nolint:forbidigo // virtual
+		time.Sleep(30 * time.Second) //nolint:forbidigo // virtual
 		if n := refused.Load(); n < 10 || n > 50 {
-			t.Errorf("in 40 s Alice tries %d times", n)
+			t.Errorf("in 30 s Alice tries %d times", n)
 		}
 		r.rules(func(*connection, *connection, frames.Raw) verdict { return forwarded })
 		began := time.Now()

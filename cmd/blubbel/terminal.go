@@ -106,4 +106,3 @@ func (t *terminal) send(ctx context.Context, session *client.Session) error {
 		}
 	}
 }
-
