@@ -22,6 +22,7 @@ import (
 type relay struct {
 	mu    sync.Mutex
 	users map[string]*connection // by key
+	delay func(f frames.Raw) time.Duration
 	rule  func(sender, recipient *connection, f frames.Raw) verdict
 }
 
@@ -44,6 +45,7 @@ const (
 func startTestRelay() *relay {
 	return &relay{
 		users: make(map[string]*connection),
+		delay: func(frames.Raw) time.Duration { return 0 },
 		rule:  func(*connection, *connection, frames.Raw) verdict { return forwarded },
 	}
 }
@@ -92,12 +94,21 @@ func (r *relay) read(c *connection) {
 			return
 		}
 		c.number++
-		r.forward(c, f)
+		number := c.number
+		if d := r.delay(f); d > 0 {
+			time.AfterFunc(d, func() {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				r.forward(c, number, f)
+			})
+		} else {
+			r.forward(c, number, f)
+		}
 		r.mu.Unlock()
 	}
 }
 
-func (r *relay) forward(c *connection, f frames.Raw) {
+func (r *relay) forward(c *connection, number uint64, f frames.Raw) {
 	if f.Type == frames.TypeLogin {
 		c.out <- frames.LoginAccepted{}.Append(nil)
 		return
@@ -114,7 +125,7 @@ func (r *relay) forward(c *connection, f frames.Raw) {
 		to.out <- append(frames.AppendHeader(nil, f.Type, len(p)), p...)
 	case swallowed:
 	default:
-		c.out <- frames.Error{Code: frames.Code(v), Request: f.Type, Number: c.number}.Append(nil)
+		c.out <- frames.Error{Code: frames.Code(v), Request: f.Type, Number: number}.Append(nil)
 	}
 }
 
@@ -165,6 +176,135 @@ func over(s *Session) (after time.Duration, err error) {
 	return time.Since(began), s.Err()
 }
 
+// startBoth has Alice and Bob ask each other at once.
+func startBoth(t *testing.T, alice, bob *Client) (toBob, toAlice *Session) {
+	t.Helper()
+	asked := make(chan *Session, 1)
+	go func() {
+		s, err := alice.StartSession(t.Context(), bob.self.Key())
+		if err != nil {
+			t.Error(err)
+		}
+		asked <- s
+	}()
+	toAlice, err := bob.StartSession(t.Context(), alice.self.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return <-asked, toAlice
+}
+
+func TestTwoWhoAskAtOnceGetOneSession(t *testing.T) {
+	start := func(f frames.Raw) bool { return f.Type == frames.TypeStart }
+	for name, prepare := range map[string]func(r *relay, smaller string){
+		"when the requests cross": func(*relay, string) {},
+		"when the requests take so long that both are accepted": func(r *relay, _ string) {
+			r.delay = func(f frames.Raw) time.Duration {
+				if start(f) {
+					return crossing + time.Second
+				}
+				return 0
+			}
+		},
+		"when the request that counts is refused, later": func(r *relay, smaller string) {
+			r.rule = func(from, _ *connection, f frames.Raw) verdict {
+				if from.name == smaller && start(f) {
+					return verdict(frames.Unavailable)
+				}
+				return forwarded
+			}
+			r.delay = func(f frames.Raw) time.Duration {
+				if key, _, _ := frames.DefaultKeys().Split(f.Payload); start(f) && r.users[string(key)].name != smaller {
+					return time.Second
+				}
+				return 0
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := startTestRelay()
+				alice, bob := r.client(t, "alice"), r.client(t, "bob")
+				defer func() { _, _ = alice.Close(), bob.Close() }()
+				smaller := "bob"
+				if alice.self.Key().Hex() < bob.self.Key().Hex() {
+					smaller = "alice"
+				}
+				r.mu.Lock()
+				prepare(r, smaller)
+				r.mu.Unlock()
+				toBob, toAlice := startBoth(t, alice, bob)
+				if err := errors.Join(toBob.Send(t.Context(), []byte("a")), toAlice.Send(t.Context(), []byte("b"))); err != nil {
+					t.Fatal(err)
+				}
+				if a, b := texts(t, toAlice, 1), texts(t, toBob, 1); a[0] != "a" || b[0] != "b" {
+					t.Errorf("%q, %q", a, b)
+				}
+				time.Sleep(time.Minute) //nolint:forbidigo // virtual
+				if err := errors.Join(toBob.Err(), toAlice.Err()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestBothMayEndASessionThatNobodyReads(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
+		ended := make(chan error)
+		go func() { ended <- toBob.End(t.Context(), "") }()
+		synctest.Wait() // Bob has heard it, and not read it
+		if err := toAlice.End(t.Context(), ""); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAnAcceptanceThatNobodyConfirmsIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startTestRelay()
+		alice, bob := r.client(t, "alice"), r.client(t, "bob")
+		defer func() { _, _ = alice.Close(), bob.Close() }()
+		r.rules(func(_, _ *connection, f frames.Raw) verdict {
+			if f.Type == frames.TypeMessage {
+				return swallowed
+			}
+			return forwarded
+		})
+		go func() { _, _ = alice.StartSession(t.Context(), bob.self.Key()) }()
+		if e, err := bob.event(t.Context()); err != nil {
+			t.Fatal(e, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if s, err := bob.AcceptSession(ctx, alice.self.Key()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(s, err)
+		}
+		r.rules(func(*connection, *connection, frames.Raw) verdict { return forwarded })
+		e, err := bob.event(t.Context()) // Alice asks whether Bob is there
+		if trouble, ok := e.(Trouble); err != nil || !ok || !errors.Is(trouble.Err, ErrUnasked) {
+			t.Errorf("%v, %v", e, err)
+		}
+	})
+}
+
+func TestOfTooManyRequestsTheOldestIsForgotten(t *testing.T) {
+	c := &Client{rang: newBell(), peers: make(map[string]*peer)}
+	for i := range maxEvents + 3 {
+		p := &peer{key: frames.Key{byte(i)}, request: &e2e.Request{Time: time.Unix(int64(i), 0)}}
+		c.peers[string(p.key)] = p
+		c.announce(p, p.request)
+	}
+	for i := range maxEvents + 3 {
+		if _, known := c.peers[string([]byte{byte(i)})]; known != (i >= 3) {
+			t.Errorf("request %d is known: %v", i, known)
+		}
+	}
+}
+
 func TestAnIdleSessionLivesForDaysAndRenewsItsKeys(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
 		for day := range 3 {
@@ -202,7 +342,7 @@ func TestABusyPeerIsWaitedFor(t *testing.T) {
 			}
 		}
 		time.Sleep(30 * time.Second) //nolint:forbidigo // virtual
-		if n := refused.Load(); n < 10 || n > 50 {
+		if n := refused.Load(); n < 10 || n > 100 {
 			t.Errorf("in 30 s Alice tries %d times", n)
 		}
 		r.rules(func(*connection, *connection, frames.Raw) verdict { return forwarded })
