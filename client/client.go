@@ -114,6 +114,9 @@ func (c *Client) fail(err error) {
 	c.err = err
 	close(c.done)
 	for _, s := range c.sessions {
+		if s.talk.endTaken {
+			s.finish(s.talk.ended)
+		}
 		s.finish(err)
 	}
 	c.rang.ring()

@@ -11,6 +11,10 @@ import (
 const (
 	// quiet is how long nothing may come from the peer before it is asked whether it is there.
 	quiet = 15 * time.Second
+	// parting is how long to stay for a peer that has said its last, until both know what has arrived.
+	parting = 5 * time.Second
+	// maxStrays is how many records of an older session may come before the first of this one.
+	maxStrays = 8
 	// The initiator renews the keys after so many records of either direction, or after so long.
 	rekeyAfterRecords = 1 << 20
 	rekeyAfter        = 24 * time.Hour
@@ -29,11 +33,16 @@ type conversation struct {
 	owes      bool       // a confirmation
 	asks      bool       // for one, with whatever is sent next
 	farewell  *aborted   // what to say last; nothing else is said then
-	ending    bool       // we have said our last
-	ended     *Ended     // the peer has said its last
+	ending    bool       // we have said our last,
+	reason    string     // because of this
+	ended     *Ended     // the peer has said its last,
+	partingAt time.Time  // which the application has come to,
+	endTaken  bool       // and which is taken, for the peer has all of ours
 	over      bool       // for the application; what is owed is still said,
 	mute      bool       // unless it did not end well
+	suspended bool       // while the peer seems to have begun anew
 	heardAt   time.Time  // something of the peer's
+	strays    int        // records that did not open
 	rekeying  *e2e.Start // the initiator's, unanswered
 	renewed   *e2e.Keys  // the responder's, until the initiator uses them
 	rekeyedAt time.Time
@@ -71,13 +80,10 @@ func (c *conversation) next(now time.Time) (content e2e.Content, ok bool) {
 	if c.farewell != nil {
 		return c.farewell.content(), !c.farewell.said
 	}
-	if c.mute || c.out.paused(now) {
+	if c.mute || c.suspended || c.out.paused(now) {
 		return content, false
 	}
 	if c.over {
-		if m := c.out.waiting(); m != nil && m.kind == e2e.End { // the two said it at once
-			return e2e.Content{Kind: m.kind, Number: m.number, Body: m.body}, true
-		}
 		return content, c.owes
 	}
 	if c.rekeyDue(now) {
@@ -96,10 +102,20 @@ func (c *conversation) next(now time.Time) (content e2e.Content, ok bool) {
 	return e2e.Content{Kind: e2e.Confirm}, c.owes
 }
 
-// refused takes the relay's refusal of the record in this frame. Its report is owed again.
+// refused takes the relay's refusal of the record in this frame. Its report is owed again, and its question is asked again.
 func (c *conversation) refused(now time.Time, frame uint64) error {
+	r, err := c.out.refuse(now, frame)
 	c.owes = true
-	return c.out.refuse(now, frame)
+	c.asks = c.asks || r.asks && r.message == nil
+	return err
+}
+
+// overdue returns what to make of a relay or a peer from which nothing comes.
+func (c *conversation) overdue(now time.Time) error {
+	if c.over || c.suspended {
+		return nil
+	}
+	return c.out.overdue(now)
 }
 
 // probeDue reports whether the peer was quiet for too long, and has not been asked yet.
@@ -114,7 +130,7 @@ func (c *conversation) hear(now time.Time, record []byte) error {
 		return err
 	}
 	c.in.received++
-	c.heardAt = now
+	c.heardAt, c.suspended = now, false
 	if c.renewed != nil && !c.opener.Expected() { // the initiator has begun to use the new keys
 		c.sealer.Renew(c.renewed.Send)
 		c.renewed = nil
@@ -126,11 +142,11 @@ func (c *conversation) hear(now time.Time, record []byte) error {
 	if err := c.out.heard(now, content, c.sealer.Counter()); err != nil {
 		return err
 	}
-	if content.Kind != e2e.Confirm {
-		c.owes = true
-	}
-	if content.Kind == e2e.Abort {
+	switch {
+	case content.Kind == e2e.Abort:
 		return parseAborted(content.Body)
+	case content.Kind != e2e.Confirm:
+		c.owes = true
 	}
 	if content.Number == 0 {
 		return nil
@@ -144,8 +160,18 @@ func (c *conversation) hear(now time.Time, record []byte) error {
 	return err
 }
 
+// stray reports whether a record that did not open may be one that the peer sent in an older session, before it knew that this
+// one is open. There cannot be many.
+func (c *conversation) stray() bool {
+	c.strays++
+	return c.initiator && c.in.received == 0 && c.strays <= maxStrays
+}
+
 // understand acts on a message that is not, or not only, for the application.
 func (c *conversation) understand(now time.Time, m e2e.Content) error {
+	if c.ended != nil {
+		return fmt.Errorf("%w: a message behind the last", e2e.ErrMalformed)
+	}
 	switch m.Kind {
 	case e2e.End:
 		if len(m.Body) > frames.MaxReason {
@@ -164,8 +190,8 @@ func (c *conversation) understand(now time.Time, m e2e.Content) error {
 // first returns what the application should see next.
 func (c *conversation) first() (e2e.Content, bool) { return c.in.first() }
 
-// take says that the application has the first. The peer is told when nothing more is there, or a good part of its window
-// is free again.
+// take says that the application has the first, a text. The peer is told when nothing more is there, or a good part of its
+// window is free again.
 func (c *conversation) take() {
 	c.in.take()
 	if len(c.in.ready) == 0 || c.in.taken%(window/4) == 0 {
@@ -175,14 +201,25 @@ func (c *conversation) take() {
 
 // end says our last.
 func (c *conversation) end(reason string) {
-	c.ending = true
+	c.ending, c.reason = true, reason
 	c.out.say(e2e.End, []byte(reason))
 }
 
 // allTaken reports whether the peer has taken everything we said. If it has said its last as well, it need not take ours.
 func (c *conversation) allTaken() bool {
-	n := len(c.out.messages)
-	return n == 0 || n == 1 && c.ending && c.ended != nil
+	return len(c.out.messages) == 0 || c.ended != nil && c.out.texts() == 0
+}
+
+// part does what there is to do when the application has come to the peer's last message. It is taken only when the peer has
+// taken all texts of ours, for then the peer leaves; and we leave when the peer knows it. done reports whether we may.
+func (c *conversation) part(now time.Time) (done bool) {
+	late := !now.Before(c.partingAt.Add(parting))
+	if !c.endTaken && (late || c.out.texts() == 0) {
+		c.in.take()
+		c.endTaken, c.asks = true, true
+		return late
+	}
+	return late || c.endTaken && !c.asks && !c.out.asking()
 }
 
 // heardLast is why there is no use in saying more: nil, or that the peer has said its last.
@@ -202,14 +239,17 @@ func (c *conversation) stop(well bool) { c.over, c.mute = true, c.mute || !well 
 // deadline is when produce or overdue should be asked again at the latest, if nothing happens before.
 func (c *conversation) deadline(now time.Time) time.Time {
 	d := c.heardAt.Add(quiet)
-	if c.over {
+	if c.over || c.suspended {
 		d = now.Add(forever)
 	}
 	if now.Before(c.out.pausedUntil) {
 		d = c.out.pausedUntil
 	}
-	if c.over {
+	if c.over || c.suspended {
 		return d
+	}
+	if at := c.partingAt.Add(parting); !c.partingAt.IsZero() && at.Before(d) {
+		d = at
 	}
 	for _, at := range []time.Time{c.out.silentAt(), c.out.missingAt()} {
 		if !at.IsZero() && (at.Before(d) || !now.Before(d)) {
@@ -242,11 +282,11 @@ func (c *conversation) takeKeys(now time.Time, body []byte) error {
 	}
 	request, err := c.ends.Open(body)
 	if err != nil {
-		return err
+		return badKeys(err)
 	}
 	answer, keys, err := request.Accept()
 	if err != nil {
-		return err
+		return badKeys(err)
 	}
 	c.out.say(e2e.Rekeyed, answer)
 	c.opener.Expect(keys.Receive)
@@ -261,7 +301,7 @@ func (c *conversation) useKeys(now time.Time, body []byte) error {
 	}
 	keys, err := c.rekeying.Finish(body)
 	if err != nil {
-		return err
+		return badKeys(err)
 	}
 	c.opener.Expect(keys.Receive)
 	c.sealer.Renew(keys.Send)
@@ -269,3 +309,6 @@ func (c *conversation) useKeys(now time.Time, body []byte) error {
 	c.rekeyedBy = max(c.sealer.Counter(), c.opener.Next()) + rekeyAfterRecords
 	return nil
 }
+
+// badKeys is what is wrong with new keys: it came inside the encryption, so it is the peer's doing and nobody else's.
+func badKeys(err error) error { return fmt.Errorf("%w: new keys: %s", e2e.ErrMalformed, err) } //nolint:errorlint // on purpose

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/mdeiml/blubbel-server/client/e2e"
 	"github.com/mdeiml/blubbel-server/frames"
@@ -16,12 +17,16 @@ type Refused struct {
 	Text    string      // the relay's words: show them as text, they may hold anything
 }
 
-// Error names the request and the code, and says in our words what it means.
+// Error names the request and the code, and says in our words what it means; in the relay's, quoted, if we do not know it.
 func (r *Refused) Error() string {
-	if r.Request == 0 {
-		return fmt.Sprintf("the relay closes the connection: %s, %s", r.Code, r.Code.Text())
+	text := r.Code.Text()
+	if text == "" { // a code of a later version
+		text = strconv.Quote(r.Text)
 	}
-	return fmt.Sprintf("the relay refused %s: %s, %s", r.Request, r.Code, r.Code.Text())
+	if r.Request == 0 {
+		return fmt.Sprintf("the relay closes the connection: %s, %s", r.Code, text)
+	}
+	return fmt.Sprintf("the relay refused %s: %s, %s", r.Request, r.Code, text)
 }
 
 // IsRefused reports whether err is an Error of the relay with this code.

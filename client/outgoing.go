@@ -77,8 +77,21 @@ func (o *outgoing) waiting() *message {
 func (o *outgoing) paused(now time.Time) bool { return now.Before(o.pausedUntil) }
 
 // held reports whether nothing that asks may be sent before another arrives.
-func (o *outgoing) held() bool {
-	return o.careful && slices.ContainsFunc(o.records, func(r sentRecord) bool { return r.asks && !r.refused })
+func (o *outgoing) held() bool { return o.careful && o.asking() }
+
+// asking reports whether a record that asks for a report is on its way, and the report is not here.
+func (o *outgoing) asking() bool {
+	return slices.ContainsFunc(o.records, func(r sentRecord) bool { return r.asks && !r.refused })
+}
+
+// texts is how many texts the peer's application has not taken, as far as is known.
+func (o *outgoing) texts() (n int) {
+	for _, m := range o.messages {
+		if m.kind == e2e.Text {
+			n++
+		}
+	}
+	return n
 }
 
 // sent notes a record that is on its way.
@@ -90,10 +103,10 @@ func (o *outgoing) sent(r sentRecord) {
 }
 
 // refuse notes that the relay refused the record in this frame. It will be made afresh, for a counter is used once.
-func (o *outgoing) refuse(now time.Time, frame uint64) error {
+func (o *outgoing) refuse(now time.Time, frame uint64) (sentRecord, error) {
 	i := slices.IndexFunc(o.records, func(r sentRecord) bool { return r.frame == frame })
 	if i < 0 || o.records[i].refused {
-		return ErrContradiction
+		return sentRecord{}, ErrContradiction
 	}
 	r := &o.records[i]
 	r.refused = true
@@ -105,7 +118,8 @@ func (o *outgoing) refuse(now time.Time, frame uint64) error {
 		o.pausedUntil = now.Add(o.pause/2 + rand.N(o.pause)) //nolint:gosec // so that senders do not come in step
 	}
 	o.careful = true
-	return o.settle(now)
+	is := *r
+	return is, o.settle(now)
 }
 
 // heard takes the peer's report.

@@ -9,7 +9,8 @@ import (
 	"github.com/mdeiml/blubbel-server/frames"
 )
 
-// maxStarts is how many of our requests to one peer may still be accepted. Of those that are repeated while the peer
+// maxStarts is how many of our requests to one peer may still be accepted, and how many of one peer's we may have accepted
+// and wait for. Of those that are repeated while the peer
 // takes its time, an older one may be accepted while a newer one is on its way.
 const maxStarts = 4
 
@@ -177,7 +178,15 @@ func (c *Client) accept(p *peer) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s := p.session; s != nil {
+		s.talk.suspended = true // the peer may have no use for it any more; if it has, it will say something
+	}
 	r := &request{peer: p}
+	if len(p.accepted) == maxStarts {
+		delete(c.asked, p.accepted[0].request.number)
+		p.accepted[0].request.err = ErrReplaced
+		p.accepted = p.accepted[1:]
+	}
 	p.accepted = append(p.accepted, accepting{session: newSession(c, p, keys, false), request: r})
 	c.post(frames.AcceptSession{Peer: p.key, Sealed: sealed}, r)
 	return r, nil
@@ -188,6 +197,10 @@ func (c *Client) withdraw(p *peer, r *request) {
 	delete(c.asked, r.number)
 	p.starts = slices.DeleteFunc(p.starts, func(a asking) bool { return a.request == r })
 	p.accepted = slices.DeleteFunc(p.accepted, func(a accepting) bool { return a.request == r })
+	if s := p.session; s != nil && len(p.accepted) == 0 {
+		s.talk.suspended = false
+		c.poke()
+	}
 	c.tidy(p)
 }
 

@@ -55,12 +55,12 @@ func (s *Session) Send(ctx context.Context, text []byte) error {
 
 // Flush waits until the peer's application has taken everything that was sent.
 func (s *Session) Flush(ctx context.Context) error {
-	return s.await(ctx, func() (bool, error) { return len(s.talk.out.messages) == 0, s.talk.heardLast() })
+	return s.await(ctx, func() (bool, error) { return len(s.talk.out.messages) == 0, nil })
 }
 
 // End says that this is all, with a reason for people of at most 256 bytes, and waits until the peer's application has
-// taken it, and everything before it. What the peer has sent and Messages has not returned yet is lost. If the peer has
-// ended the session already, the error is *[Ended], or nil if it had taken everything.
+// taken it, and everything before it. What the peer has sent until then, Messages still returns: let it come to its end, so
+// that the peer knows. If the peer has ended the session already, the error is *[Ended], or nil if it had taken everything.
 func (s *Session) End(ctx context.Context, reason string) error {
 	if len(reason) > frames.MaxReason {
 		return ErrTooLong
@@ -72,14 +72,9 @@ func (s *Session) End(ctx context.Context, reason string) error {
 			s.talk.end(reason)
 			s.client.poke()
 		}
-		if !s.talk.allTaken() {
-			return false, s.talk.heardLast()
-		}
-		s.finish(&Ended{Reason: reason})
-		return true, nil
+		return s.talk.allTaken(), nil
 	})
-	var ended *Ended
-	if errors.As(err, &ended) && s.Unconfirmed() == 0 {
+	if _, ended := errors.AsType[*Ended](err); ended && s.Unconfirmed() == 0 {
 		return nil
 	}
 	return err
@@ -117,10 +112,9 @@ func (s *Session) receive(ctx context.Context) (text []byte, err error) {
 		switch {
 		case ok && m.Kind == e2e.Text:
 			return m.Body, nil
-		case ok: // the End
-			s.talk.take()
-			s.finish(s.talk.ended)
-			s.client.poke()
+		case ok && s.talk.partingAt.IsZero(): // the peer's last
+			s.talk.partingAt = time.Now()
+			s.client.poke() // the writer sees to the rest
 		}
 		if s.err != nil {
 			return nil, s.err
@@ -142,13 +136,19 @@ func (s *Session) taken() {
 func (s *Session) Unconfirmed() int {
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
-	n := 0
-	for _, m := range s.talk.out.messages {
-		if m.kind == e2e.Text {
-			n++
+	return s.talk.out.texts()
+}
+
+// leave ends the session when both sides know that it has come to its end.
+func (s *Session) leave(now time.Time) {
+	switch {
+	case !s.talk.partingAt.IsZero():
+		if s.talk.part(now) {
+			s.finish(s.talk.ended)
 		}
+	case s.talk.ending && len(s.talk.out.messages) == 0:
+		s.finish(&Ended{Reason: s.talk.reason})
 	}
-	return n
 }
 
 // Done is closed when the session is over.
@@ -190,6 +190,15 @@ func (s *Session) finish(err error) {
 	s.rang.ring()
 }
 
+// lose ends the session because the peer, or the relay, is gone. A peer that had said its last may be.
+func (s *Session) lose(err error) {
+	if s.talk.endTaken {
+		err = s.talk.ended
+	}
+	s.finish(err)
+	s.talk.stop(false)
+}
+
 // fail ends the session because of err, and tells the peer why, if it was not the peer that told us.
 func (s *Session) fail(err error) {
 	if s.err != nil {
@@ -206,12 +215,15 @@ func (s *Session) fail(err error) {
 func (s *Session) refused(now time.Time, frame uint64, r *Refused) {
 	switch r.Code { //nolint:exhaustive // these pass, all others do not
 	case frames.Busy, frames.Offline, frames.Internal:
+		if s.talk.endTaken && r.Code == frames.Offline {
+			s.lose(r)
+			return
+		}
 		if err := s.talk.refused(now, frame); err != nil {
 			s.fail(err)
 		}
 		s.client.poke()
 	default:
-		s.finish(r)
-		s.talk.stop(false) // also if it had ended well: the peer is gone
+		s.lose(r)
 	}
 }

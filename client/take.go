@@ -90,6 +90,9 @@ func (c *Client) accepted(f frames.AcceptSession) error {
 	}
 	p.starts = nil
 	c.rang.ring()
+	if p.calls > 0 {
+		return nil // it is the call's error
+	}
 	return err
 }
 
@@ -106,6 +109,9 @@ func (c *Client) heard(now time.Time, f frames.Message) {
 			s.rang.ring()
 			c.poke()
 			return
+		}
+		if s.talk.stray() {
+			return // of an older session, perhaps
 		}
 	}
 	for _, a := range p.accepted {

@@ -109,9 +109,10 @@ func (c *Client) gather(now time.Time) (batch []byte, next time.Time, done bool)
 
 // records appends what a session has to say, as far as there is room.
 func (c *Client) records(now time.Time, s *Session, batch []byte) []byte {
-	if err := s.talk.out.overdue(now); err != nil {
+	if err := s.talk.overdue(now); err != nil {
 		s.fail(err)
 	}
+	s.leave(now)
 	for len(batch) < batchSize {
 		record, sent, err := s.talk.produce(now)
 		if err != nil {

@@ -93,6 +93,9 @@ func ParseContent(b []byte) (Content, error) {
 	if numbered, known := c.Kind.numbered(); known && numbered != (c.Number > 0) {
 		return Content{}, fmt.Errorf("%w: kind %d with the number %d", ErrMalformed, c.Kind, c.Number)
 	}
+	if (c.Kind == Confirm || c.Kind == Probe) && n > 0 {
+		return Content{}, fmt.Errorf("%w: kind %d with a body", ErrMalformed, c.Kind)
+	}
 	c.Body = rest[:n:n]
 	return c, nil
 }

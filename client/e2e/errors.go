@@ -19,8 +19,10 @@ var (
 	ErrWrongUser = errors.New("it is not from and for those the relay says")
 	// ErrGroup: the half of the key exchange is not an element of the group, or one that gives the secret away.
 	ErrGroup = errors.New("the half of the key exchange is out of range")
-	// ErrSignature: the signature or the confirmation is not that of the user named.
+	// ErrSignature: the signature is not that of the user named.
 	ErrSignature = errors.New("the signature is wrong")
+	// ErrConfirmation: the peer does not have the keys.
+	ErrConfirmation = errors.New("the confirmation of the keys is wrong")
 	// ErrWrongStart: an acceptance of another request than this one.
 	ErrWrongStart = errors.New("it answers another request")
 	// ErrForged: a record was not made with the session's keys, or changed on its way.
@@ -39,7 +41,7 @@ var (
 // was sent.
 func Broken(err error) bool {
 	for _, e := range []error{
-		ErrUnsealable, ErrWrongUser, ErrSignature, ErrWrongStart, ErrForged, ErrReplayed, ErrReordered, ErrWithheld,
+		ErrUnsealable, ErrWrongUser, ErrSignature, ErrConfirmation, ErrWrongStart, ErrForged, ErrReplayed, ErrReordered, ErrWithheld,
 	} {
 		if errors.Is(err, e) {
 			return true

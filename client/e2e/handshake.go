@@ -133,8 +133,9 @@ func (r *Request) Accept() (body []byte, keys *Keys, err error) {
 }
 
 // Finish reads the body of the peer's answer to s, in this order: version, length, users, which Start it answers, signature,
-// share, confirmation. It forgets the secret of s if the answer is good. The error is ErrMalformed, ErrVersion, ErrWrongUser, ErrWrongStart, ErrSignature or ErrGroup; s is good for another answer then, and for none once
-// it has had a good one.
+// share, confirmation. It forgets the secret of s if the answer is good. The error is ErrMalformed, ErrVersion, ErrWrongUser,
+// ErrWrongStart, ErrSignature, ErrGroup or ErrConfirmation; s is good for another answer then, and for none once it has had
+// a good one.
 func (s *Start) Finish(body []byte) (*Keys, error) {
 	var a answer
 	signature, mac, err := a.parse(body)
@@ -160,7 +161,7 @@ func (s *Start) Finish(body []byte) (*Keys, error) {
 	defer clear(shared)
 	keys := derive(shared, transcript, true)
 	if !hmac.Equal(mac, keys.confirmation(s.Body, signed)) {
-		return nil, ErrSignature
+		return nil, ErrConfirmation
 	}
 	s.exponent.erase()
 	s.exponent = nil

@@ -372,8 +372,8 @@ func TestEveryFieldOfAnAcceptIsChecked(t *testing.T) {
 		{"hash of the start, last byte", atHash + 31, ErrWrongStart},
 		{"signature, first byte", atHash + 32, ErrSignature},
 		{"signature, last byte", -33, ErrSignature},
-		{"confirmation, first byte", -32, ErrSignature},
-		{"confirmation, last byte", -1, ErrSignature},
+		{"confirmation, first byte", -32, ErrConfirmation},
+		{"confirmation, last byte", -1, ErrConfirmation},
 	}.try(t, body, func(body []byte) error {
 		keys, err := s.Finish(body)
 		if (err == nil) != (keys != nil) {
@@ -474,7 +474,7 @@ func TestAnAcceptOfSomethingElseIsRefused(t *testing.T) {
 		{"Alice's own, sent back", ownAccept, ErrWrongUser},
 		{"Alice's own request, sent back", s.Body, ErrWrongUser},
 		{"Bob's request", start(t, b).Body, ErrWrongStart}, // from Bob to Alice, and that long
-		{"an answer that its sender has no keys for", forgedAnswer(t, b, s.Body, says, keys), ErrSignature},
+		{"an answer that its sender has no keys for", forgedAnswer(t, b, s.Body, says, keys), ErrConfirmation},
 		{"the genuine one", genuine, nil}, // the request outlived all of them
 	} {
 		if got, err := s.Finish(c.body); !errors.Is(err, c.want) || (got != nil) != (c.want == nil) {
@@ -549,7 +549,7 @@ func TestTheConfirmationCoversTheSignature(t *testing.T) {
 	says, keys := exchanged(t, s)
 	one, other := forgedAnswer(t, b, s.Body, says, keys), forgedAnswer(t, b, s.Body, says, keys)
 	mixed := append(bytes.Clone(one[:len(one)-macSize]), other[len(other)-macSize:]...)
-	if _, err := s.Finish(mixed); !errors.Is(err, ErrSignature) {
+	if _, err := s.Finish(mixed); !errors.Is(err, ErrConfirmation) {
 		t.Errorf("the confirmation of another signature: %v", err)
 	}
 	if _, err := s.Finish(one); err != nil {

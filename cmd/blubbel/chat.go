@@ -136,13 +136,18 @@ func trouble(t client.Trouble) string {
 func pipe(ctx context.Context, session *client.Session, s streams, peer friend) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	shown := make(chan struct{})
 	go func() { // ends with the session, or ctx
+		defer close(shown)
 		if err := show(ctx, session, screen(s.out, peer.name)); err != nil {
 			cancel(err)
 		}
 	}()
 	err := send(ctx, session, s.in)
-	if cause := context.Cause(ctx); cause != nil {
+	if err == nil {
+		<-shown // what the friend said meanwhile
+	}
+	if cause := context.Cause(ctx); cause != nil && err != nil {
 		err = cause
 	}
 	return unconfirmed(session, explain(err, peer.name))
@@ -158,7 +163,7 @@ func send(ctx context.Context, session *client.Session, in io.Reader) error {
 				return err
 			}
 		case <-session.Done():
-			return session.Err()
+			return session.Err() // before we have come to our own end
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -67,7 +67,7 @@ func explain(err error, friend string) error {
 		return withCode(exitTampering, fmt.Errorf(
 			"do not trust this relay, or the network: %w", err))
 	case errors.As(err, &ended):
-		return withCode(exitUnconfirmed, fmt.Errorf("%s has ended the session", friend))
+		return withCode(exitUnconfirmed, errors.New(hasEnded(ended, friend)))
 	case errors.Is(err, client.ErrSilent):
 		return withCode(exitUnconfirmed, fmt.Errorf("%s does not answer any more: gone, or kept from us by the relay", friend))
 	case errors.Is(err, client.ErrReplaced):
@@ -82,6 +82,22 @@ func explain(err error, friend string) error {
 		return withCode(exitAway, fmt.Errorf("%s did not answer in time", friend))
 	}
 	return err
+}
+
+// hasEnded says that a friend has ended the session, and the reason if there is one.
+func hasEnded(e *client.Ended, friend string) string {
+	if e.Reason == "" {
+		return friend + " has ended the session"
+	}
+	return fmt.Sprintf("%s has ended the session: %s", friend, printable(e.Reason))
+}
+
+// ending says how a session ended that has ended well.
+func ending(session *client.Session, friend string) string {
+	if ended, ok := errors.AsType[*client.Ended](session.Err()); ok {
+		return hasEnded(ended, friend)
+	}
+	return friend + " is gone"
 }
 
 func explainRefusal(r *client.Refused, friend string) error {

@@ -98,6 +98,8 @@ func (d door) host(ctx context.Context, f friend) {
 	case errors.Is(err, client.ErrNoRequest), client.IsRefused(err, frames.NoRequest):
 		d.say("%s has asked and is gone again", f.name)
 		return
+	case ctx.Err() != nil:
+		return
 	case err != nil:
 		d.say("no session with %s: %v", f.name, explain(err, f.name))
 		return
@@ -108,7 +110,7 @@ func (d door) host(ctx context.Context, f friend) {
 	case errors.Is(err, client.ErrReplaced), ctx.Err() != nil:
 		return // there is a newer one, or nobody who would want to know
 	case err == nil:
-		d.say("%s has ended the session", f.name)
+		d.say("%s", ending(session, f.name))
 	default:
 		err = explain(err, f.name)
 		d.say("the session with %s is over: %v", f.name, err)

@@ -72,7 +72,7 @@ func (t *terminal) converse(ctx context.Context, session *client.Session, peer f
 	select {
 	case err := <-heard:
 		if err == nil {
-			s.say("%s has ended the session", peer.name)
+			s.say("%s", ending(session, peer.name))
 			return unconfirmed(session, nil)
 		}
 		return unconfirmed(session, explain(err, peer.name))
@@ -86,6 +86,10 @@ func (t *terminal) converse(ctx context.Context, session *client.Session, peer f
 	defer cancel()
 	if session.End(leaving, "") != nil {
 		return unconfirmed(session, nil)
+	}
+	select {
+	case <-heard: // what the friend said meanwhile
+	case <-leaving.Done():
 	}
 	return nil
 }
