@@ -3,14 +3,25 @@ package client
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mdeiml/blubbel-server/client/e2e"
 )
 
 // aborted is the last record of a side that gives the session up: its body is a code (1), which says what it noticed.
 type aborted struct {
-	err  error
-	said bool
+	err   error
+	said  bool
+	at    time.Time // when it was said
+	tries int // to say it again, if the relay refuses it
+}
+
+// again has it said again, if it is worth it.
+func (a *aborted) again() {
+	if a.tries > 0 {
+		a.tries--
+		a.said = false
+	}
 }
 
 // noticed are the codes of Abort (docs/session.md, Giving up). 0 is everything else.
@@ -23,6 +34,7 @@ var noticed = [...]error{
 	6: e2e.ErrMalformed,
 	7: ErrSilent,
 	8: e2e.ErrExhausted,
+	9: ErrGivenUp,
 }
 
 func (a *aborted) content() e2e.Content {

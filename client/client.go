@@ -25,6 +25,7 @@ type Client struct {
 	mu       sync.Mutex // guards all that follows, the peers and the sessions included
 	rang     bell
 	err      error
+	closing  bool      // Close was called
 	self     *Identity // set by Login
 	loggedIn bool
 	outbox   []posted            // handshakes, not written yet
@@ -94,12 +95,17 @@ func (c *Client) Err() error {
 }
 
 // Close ends the connection, once what there is to send has been written, and every session with it. It does not wait
-// until peers have confirmed anything; [Session.End] does. It takes half a second at most.
+// until peers have confirmed anything; [Session.End] does. A relay that does not take it makes it half a second long.
 func (c *Client) Close() error {
 	c.mu.Lock()
-	if c.err == nil {
+	if !c.closing {
+		c.closing = true
 		_ = c.conn.SetDeadline(time.Now().Add(lingering))
-		c.fail(ErrClosed)
+		c.rang.ring()
+		for _, s := range c.sessions {
+			s.rang.ring()
+		}
+		c.poke()
 	}
 	c.mu.Unlock()
 	<-c.gone
@@ -110,6 +116,9 @@ func (c *Client) Close() error {
 func (c *Client) fail(err error) {
 	if c.err != nil {
 		return
+	}
+	if c.closing {
+		err = ErrClosed
 	}
 	c.err = err
 	close(c.done)
@@ -126,8 +135,11 @@ func (c *Client) fail(err error) {
 // await waits until ready says so, or until the connection has ended. The lock is held.
 func (c *Client) await(ctx context.Context, ready func() bool) error {
 	for !ready() {
-		if c.err != nil {
+		switch {
+		case c.err != nil:
 			return c.err
+		case c.closing:
+			return ErrClosed
 		}
 		if err := c.rang.wait(ctx, &c.mu); err != nil {
 			return err

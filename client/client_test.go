@@ -263,18 +263,25 @@ func TestBothMayEndASessionThatNobodyReads(t *testing.T) {
 	})
 }
 
-func TestAnAcceptanceThatNobodyConfirmsIsTakenBack(t *testing.T) {
+func TestAnAcceptanceThatNobodyConfirmsIsTakenBackAndThePeerIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startTestRelay()
 		alice, bob := r.client(t, "alice"), r.client(t, "bob")
 		defer func() { _, _ = alice.Close(), bob.Close() }()
-		r.rules(func(_, _ *connection, f frames.Raw) verdict {
-			if f.Type == frames.TypeMessage {
+		r.rules(func(from, _ *connection, f frames.Raw) verdict {
+			if from.name == "alice" && f.Type == frames.TypeMessage {
 				return swallowed
 			}
 			return forwarded
 		})
-		go func() { _, _ = alice.StartSession(t.Context(), bob.self.Key()) }()
+		asked := make(chan *Session, 1)
+		go func() {
+			s, err := alice.StartSession(t.Context(), bob.self.Key())
+			if err != nil {
+				t.Error(err)
+			}
+			asked <- s
+		}()
 		if e, err := bob.event(t.Context()); err != nil {
 			t.Fatal(e, err)
 		}
@@ -283,10 +290,8 @@ func TestAnAcceptanceThatNobodyConfirmsIsTakenBack(t *testing.T) {
 		if s, err := bob.AcceptSession(ctx, alice.self.Key()); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(s, err)
 		}
-		r.rules(func(*connection, *connection, frames.Raw) verdict { return forwarded })
-		e, err := bob.event(t.Context()) // Alice asks whether Bob is there
-		if trouble, ok := e.(Trouble); err != nil || !ok || !errors.Is(trouble.Err, ErrUnasked) {
-			t.Errorf("%v, %v", e, err)
+		if after, err := over(<-asked); !errors.Is(err, ErrGivenUp) || Tampering(err) || after > time.Second {
+			t.Errorf("%v after %v", err, after)
 		}
 	})
 }
@@ -294,7 +299,7 @@ func TestAnAcceptanceThatNobodyConfirmsIsTakenBack(t *testing.T) {
 func TestOfTooManyRequestsTheOldestIsForgotten(t *testing.T) {
 	c := &Client{rang: newBell(), peers: make(map[string]*peer)}
 	for i := range maxEvents + 3 {
-		p := &peer{key: frames.Key{byte(i)}, request: &e2e.Request{Time: time.Unix(int64(i), 0)}}
+		p := &peer{key: frames.Key{byte(i)}, request: &e2e.Request{}, came: time.Unix(int64(i), 0)}
 		c.peers[string(p.key)] = p
 		c.announce(p, p.request)
 	}

@@ -52,6 +52,7 @@ type conversation struct {
 func newConversation(now time.Time, ends *e2e.Ends, keys *e2e.Keys, initiator bool) *conversation {
 	c := &conversation{ends: ends, initiator: initiator, heardAt: now, rekeyedAt: now, rekeyedBy: rekeyAfterRecords}
 	c.sealer, c.opener = ends.Records(keys)
+	*keys = e2e.Keys{} // the records' chains go on from there, and forget
 	c.asks = initiator // its first record is what opens the session at the other side
 	return c
 }
@@ -70,20 +71,21 @@ func (c *conversation) produce(now time.Time) (record []byte, r sentRecord, err 
 	record, err = c.sealer.Seal(nil, content.Append(nil))
 	c.owes = false
 	if c.farewell != nil {
-		c.farewell.said = true
+		c.farewell.said, c.farewell.at = true, now
 	}
 	return record, r, err
 }
 
 // next decides what to say now.
 func (c *conversation) next(now time.Time) (content e2e.Content, ok bool) {
-	if c.farewell != nil {
-		return c.farewell.content(), !c.farewell.said
-	}
-	if c.mute || c.suspended || c.out.paused(now) {
+	switch {
+	case c.out.paused(now):
 		return content, false
-	}
-	if c.over {
+	case c.farewell != nil:
+		return c.farewell.content(), !c.farewell.said
+	case c.mute || c.suspended:
+		return content, false
+	case c.over:
 		return content, c.owes
 	}
 	if c.rekeyDue(now) {
@@ -107,13 +109,19 @@ func (c *conversation) refused(now time.Time, frame uint64) error {
 	r, err := c.out.refuse(now, frame)
 	c.owes = true
 	c.asks = c.asks || r.asks && r.message == nil
+	if c.farewell != nil {
+		c.farewell.again()
+	}
 	return err
 }
 
 // overdue returns what to make of a relay or a peer from which nothing comes.
 func (c *conversation) overdue(now time.Time) error {
-	if c.over || c.suspended {
+	switch {
+	case c.over || c.suspended:
 		return nil
+	case len(c.out.records) > e2e.MaxGap:
+		return ErrSilent // it may say much, but not what it has received
 	}
 	return c.out.overdue(now)
 }
@@ -133,6 +141,7 @@ func (c *conversation) hear(now time.Time, record []byte) error {
 	c.heardAt, c.suspended = now, false
 	if c.renewed != nil && !c.opener.Expected() { // the initiator has begun to use the new keys
 		c.sealer.Renew(c.renewed.Send)
+		*c.renewed = e2e.Keys{}
 		c.renewed = nil
 	}
 	content, err := e2e.ParseContent(plaintext)
@@ -157,6 +166,7 @@ func (c *conversation) hear(now time.Time, record []byte) error {
 			err = c.understand(now, m)
 		}
 	}
+	c.in.pass()
 	return err
 }
 
@@ -194,6 +204,7 @@ func (c *conversation) first() (e2e.Content, bool) { return c.in.first() }
 // window is free again.
 func (c *conversation) take() {
 	c.in.take()
+	c.in.pass()
 	if len(c.in.ready) == 0 || c.in.taken%(window/4) == 0 {
 		c.owes = true
 	}
@@ -222,16 +233,24 @@ func (c *conversation) part(now time.Time) (done bool) {
 	return late || c.endTaken && !c.asks && !c.out.asking()
 }
 
-// heardLast is why there is no use in saying more: nil, or that the peer has said its last.
-func (c *conversation) heardLast() error {
-	if c.ended == nil {
-		return nil
+// last is why nothing more can be said: nil, or that one of the two has said its last.
+func (c *conversation) last() error {
+	switch {
+	case c.ended != nil:
+		return c.ended
+	case c.ending:
+		return &Ended{Reason: c.reason}
 	}
-	return c.ended
+	return nil
 }
 
 // abort gives the session up: the peer is told why.
-func (c *conversation) abort(err error) { c.farewell = &aborted{err: err} }
+func (c *conversation) abort(err error) { c.farewell = &aborted{err: err, tries: 3} }
+
+// silent reports whether there will never be anything to say again.
+func (c *conversation) silent(now time.Time) bool {
+	return c.mute && (c.farewell == nil || c.farewell.said && now.Sub(c.farewell.at) > longestPause)
+}
 
 // stop ends the conversation. If it has not ended well, there is nothing to say any more but why.
 func (c *conversation) stop(well bool) { c.over, c.mute = true, c.mute || !well }
@@ -277,6 +296,9 @@ func (c *conversation) offerKeys(now time.Time) {
 
 // takeKeys is the responder's half: it makes them, and uses them once the initiator does.
 func (c *conversation) takeKeys(now time.Time, body []byte) error {
+	if c.ending && !c.initiator {
+		return nil // not worth it any more
+	}
 	if c.initiator || c.renewed != nil {
 		return fmt.Errorf("%w: new keys that nobody may ask for", e2e.ErrMalformed)
 	}
@@ -305,6 +327,7 @@ func (c *conversation) useKeys(now time.Time, body []byte) error {
 	}
 	c.opener.Expect(keys.Receive)
 	c.sealer.Renew(keys.Send)
+	*keys = e2e.Keys{}
 	c.rekeying, c.rekeyedAt = nil, now
 	c.rekeyedBy = max(c.sealer.Counter(), c.opener.Next()) + rekeyAfterRecords
 	return nil

@@ -72,6 +72,8 @@ var (
 	ErrLoggedIn = errors.New("client: logged in already, or about to")
 	// ErrNoRequest: this user has not asked, or has asked and taken it back.
 	ErrNoRequest = errors.New("client: this user has not asked for a session")
+	// ErrGivenUp: GiveUp was called, or the context of AcceptSession ended.
+	ErrGivenUp = errors.New("the session was given up")
 	// ErrTooLong: a text has at most MaxText bytes.
 	ErrTooLong = fmt.Errorf("client: a text has at most %d bytes", MaxText)
 	// ErrSilent: the peer's client should have confirmed something, and has not.
@@ -82,7 +84,7 @@ var (
 	ErrStale = fmt.Errorf("the request is not from this hour: the relay kept it, or one of the two clocks is wrong")
 	// ErrRepeated: a request that was seen before.
 	ErrRepeated = errors.New("this request was seen before: the relay, or somebody on the way, sends it again")
-	// ErrUnasked: an acceptance, or a message, that belongs to nothing we know of.
+	// ErrUnasked: an acceptance, or a message, that belongs to nothing we know of. It may have been on its way for long.
 	ErrUnasked = errors.New("it belongs to no session and no request of ours")
 	// ErrContradiction: the relay said that it refused what it delivered.
 	ErrContradiction = errors.New("the relay refused a message and delivered it all the same")
@@ -91,5 +93,5 @@ var (
 // Tampering reports whether err says that the relay, or somebody on the way, did what no honest relay does: changed,
 // mixed up, repeated or kept back what was sent.
 func Tampering(err error) bool {
-	return e2e.Broken(err) || errors.Is(err, ErrContradiction) || errors.Is(err, ErrRepeated) || errors.Is(err, ErrUnasked)
+	return e2e.Broken(err) || errors.Is(err, ErrContradiction) || errors.Is(err, ErrRepeated)
 }

@@ -74,7 +74,7 @@ func (c *Client) announce(p *peer, r *e2e.Request) {
 		}
 	}
 	if len(waiting) > maxEvents {
-		oldest := slices.MinFunc(waiting, func(a, b *peer) int { return a.request.Time.Compare(b.request.Time) })
+		oldest := slices.MinFunc(waiting, func(a, b *peer) int { return a.came.Compare(b.came) })
 		oldest.request = nil
 		c.tidy(oldest)
 	}

@@ -43,16 +43,19 @@ func (i *incoming) hear(c e2e.Content) (inOrder []e2e.Content, err error) {
 	}
 }
 
-// first returns what the application should see next, a Text or an End, and passes over what is not for it.
+// first returns what the application should see next, a Text or an End.
 func (i *incoming) first() (c e2e.Content, ok bool) {
-	for len(i.ready) > 0 {
-		c := i.ready[0]
-		if c.Kind == e2e.Text || c.Kind == e2e.End {
-			return c, true
-		}
+	if len(i.ready) == 0 {
+		return e2e.Content{}, false
+	}
+	return i.ready[0], true
+}
+
+// pass takes what stands first and is not for the application.
+func (i *incoming) pass() {
+	for len(i.ready) > 0 && i.ready[0].Kind != e2e.Text && i.ready[0].Kind != e2e.End {
 		i.take()
 	}
-	return e2e.Content{}, false
 }
 
 // take says that the application has the first.

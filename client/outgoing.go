@@ -119,6 +119,7 @@ func (o *outgoing) refuse(now time.Time, frame uint64) (sentRecord, error) {
 	}
 	o.careful = true
 	is := *r
+	o.missingSince = time.Time{} // it may be what explains the first that is missing
 	return is, o.settle(now)
 }
 

@@ -22,7 +22,8 @@ type peer struct {
 	key      frames.Key
 	ends     *e2e.Ends
 	starts   []asking     // our requests, oldest first
-	request  *e2e.Request // the peer's, not accepted yet
+	request  *e2e.Request // the peer's, not accepted yet,
+	came     time.Time    // and when it came
 	accepted []accepting  // that we accepted, and that the peer has not confirmed
 	session  *Session     // the newest that was open
 	calls    int          // of StartSession that wait: while there are any, a request of the peer's is welcome
@@ -42,7 +43,13 @@ func (p *peer) crossed(now time.Time) bool {
 
 type accepting struct {
 	session *Session
+	at      time.Time
 	request *request
+}
+
+// justAccepted reports whether an acceptance of ours may be crossing one of the peer's.
+func (p *peer) justAccepted(now time.Time) bool {
+	return len(p.accepted) > 0 && now.Sub(p.accepted[len(p.accepted)-1].at) < crossing
 }
 
 // idle reports whether nothing is to be remembered.
@@ -70,7 +77,7 @@ func (c *Client) peer(key frames.Key) (*peer, error) {
 
 // tidy forgets a peer with whom there is nothing.
 func (c *Client) tidy(p *peer) {
-	if p.idle() {
+	if p.idle() && c.peers[string(p.key)] == p {
 		delete(c.peers, string(p.key))
 	}
 }
@@ -104,7 +111,7 @@ func (c *Client) StartSession(ctx context.Context, key frames.Key) (*Session, er
 			return p.session, nil
 		case err != nil:
 			return nil, err
-		case IsRefused(r.err, frames.NoRequest): // it was taken back, so it is for us to ask
+		case IsRefused(r.err, frames.NoRequest), IsRefused(r.err, frames.Offline): // it was taken back, so it is for us to ask
 		case IsRefused(r.err, frames.Unavailable) && p.request != nil: // of two that crossed, the other's is left
 		default:
 			return nil, r.err
@@ -113,8 +120,11 @@ func (c *Client) StartSession(ctx context.Context, key frames.Key) (*Session, er
 }
 
 func (c *Client) startOrAccept(p *peer) (*request, error) {
-	if p.request != nil {
+	switch {
+	case p.request != nil:
 		return c.accept(p)
+	case p.calls > 1 && len(p.starts) > 0:
+		return p.starts[len(p.starts)-1].request, nil // another call has asked
 	}
 	return c.start(p)
 }
@@ -135,9 +145,14 @@ func (c *Client) AcceptSession(ctx context.Context, key frames.Key) (*Session, e
 		return nil, err
 	}
 	err = c.await(ctx, func() bool { return p.session != before || r.err != nil })
-	if p.session != before {
+	switch {
+	case p.session != before && p.session.claimed:
+		return nil, ErrReplaced // by a newer request, which another call has accepted
+	case p.session != before:
+		p.session.claimed = true
 		return p.session, nil
 	}
+	c.giveUp(p, r)
 	c.withdraw(p, r)
 	if err != nil {
 		return nil, err
@@ -159,6 +174,8 @@ func (c *Client) start(p *peer) (*request, error) {
 	r := &request{peer: p}
 	if len(p.starts) == maxStarts {
 		delete(c.asked, p.starts[0].request.number)
+		p.starts[0].start.Forget()
+		p.starts[0].request.err = ErrReplaced
 		p.starts = p.starts[1:]
 	}
 	p.starts = append(p.starts, asking{start: start, at: now, request: r})
@@ -187,9 +204,19 @@ func (c *Client) accept(p *peer) (*request, error) {
 		p.accepted[0].request.err = ErrReplaced
 		p.accepted = p.accepted[1:]
 	}
-	p.accepted = append(p.accepted, accepting{session: newSession(c, p, keys, false), request: r})
+	p.accepted = append(p.accepted, accepting{session: newSession(c, p, keys, false), at: time.Now(), request: r})
 	c.post(frames.AcceptSession{Peer: p.key, Sealed: sealed}, r)
 	return r, nil
+}
+
+// giveUp tells the peer, who may take the session for open, that we have given its acceptance up.
+func (c *Client) giveUp(p *peer, r *request) {
+	for _, a := range p.accepted {
+		if a.request == r {
+			a.session.fail(ErrGivenUp)
+			c.sessions = append(c.sessions, a.session)
+		}
+	}
 }
 
 // withdraw forgets what nothing will come of.
@@ -208,6 +235,7 @@ func (c *Client) withdraw(p *peer, r *request) {
 func (c *Client) open(p *peer, s *Session) {
 	for _, a := range p.starts {
 		delete(c.asked, a.request.number)
+		a.start.Forget()
 	}
 	for _, a := range p.accepted {
 		delete(c.asked, a.request.number)

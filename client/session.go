@@ -14,7 +14,7 @@ import (
 const MaxText = e2e.MaxBody
 
 // Session is an open session with a peer: whatever arrives in it comes from the holder of that key, in order, each message
-// once. Its methods may be called from several goroutines, Messages from one at a time.
+// once. Its methods may be called from several goroutines.
 type Session struct {
 	client *Client
 	peer   *peer
@@ -22,12 +22,15 @@ type Session struct {
 	rang   bell
 	err    error
 	done   chan struct{}
+
+	claimed bool          // by a call of AcceptSession
+	reading chan struct{} // holds one element while somebody reads
 }
 
 func newSession(c *Client, p *peer, keys *e2e.Keys, initiator bool) *Session {
 	return &Session{
 		client: c, peer: p, talk: newConversation(time.Now(), p.ends, keys, initiator),
-		rang: newBell(), done: make(chan struct{}),
+		rang: newBell(), done: make(chan struct{}), reading: make(chan struct{}, 1),
 	}
 }
 
@@ -44,8 +47,8 @@ func (s *Session) Send(ctx context.Context, text []byte) error {
 	}
 	body := append([]byte(nil), text...)
 	return s.await(ctx, func() (bool, error) {
-		if s.talk.ended != nil || s.talk.out.full() {
-			return false, s.talk.heardLast()
+		if last := s.talk.last(); last != nil || s.talk.out.full() {
+			return false, last
 		}
 		s.talk.out.say(e2e.Text, body)
 		s.client.poke()
@@ -55,7 +58,7 @@ func (s *Session) Send(ctx context.Context, text []byte) error {
 
 // Flush waits until the peer's application has taken everything that was sent.
 func (s *Session) Flush(ctx context.Context) error {
-	return s.await(ctx, func() (bool, error) { return len(s.talk.out.messages) == 0, nil })
+	return s.well(s.await(ctx, func() (bool, error) { return len(s.talk.out.messages) == 0, nil }))
 }
 
 // End says that this is all, with a reason for people of at most 256 bytes, and waits until the peer's application has
@@ -65,26 +68,43 @@ func (s *Session) End(ctx context.Context, reason string) error {
 	if len(reason) > frames.MaxReason {
 		return ErrTooLong
 	}
-	said := false
-	err := s.await(ctx, func() (bool, error) {
-		if !said {
-			said = true
+	return s.well(s.await(ctx, func() (bool, error) {
+		if !s.talk.ending {
 			s.talk.end(reason)
 			s.client.poke()
 		}
 		return s.talk.allTaken(), nil
-	})
+	}))
+}
+
+// well is err, or nil if the session has ended and the peer had taken everything.
+func (s *Session) well(err error) error {
 	if _, ended := errors.AsType[*Ended](err); ended && s.Unconfirmed() == 0 {
 		return nil
 	}
 	return err
 }
 
+// GiveUp ends the session at once, and tells the peer so. What the peer has not learnt to be taken will not be: a program
+// that cannot do what it should with a text calls it from the loop's body.
+func (s *Session) GiveUp() {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	s.fail(ErrGivenUp)
+}
+
 // Messages returns the texts that the peer sends, in order. The peer learns that a text was taken when the loop's body is
-// done with it. The loop ends when the session does; how, the last error says, unless one of the two has ended it, as
+// done with it. One loop runs at a time; another waits for it. The loop ends when the session does; how, the last error says, unless one of the two has ended it, as
 // Err does then. If ctx ends, the last error is its own.
 func (s *Session) Messages(ctx context.Context) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
+		select {
+		case s.reading <- struct{}{}:
+			defer func() { <-s.reading }()
+		case <-ctx.Done():
+			yield(nil, ctx.Err())
+			return
+		}
 		for {
 			text, err := s.receive(ctx)
 			if _, ended := err.(*Ended); ended { //nolint:errorlint // it is never wrapped
@@ -100,6 +120,26 @@ func (s *Session) Messages(ctx context.Context) iter.Seq2[[]byte, error] {
 			}
 		}
 	}
+}
+
+// hear takes a record. opened reports whether it is one of this session; else the error says what is wrong with it. A session
+// that is over hears nothing more.
+func (s *Session) hear(now time.Time, record []byte) (opened bool, err error) {
+	if s.err != nil {
+		_, err = s.talk.opener.Open(record)
+		return err == nil, err
+	}
+	before := s.talk.opener.Next()
+	err = s.talk.hear(now, record)
+	if s.talk.opener.Next() == before {
+		return false, err
+	}
+	if err != nil {
+		s.fail(err)
+	}
+	s.rang.ring()
+	s.client.poke()
+	return true, nil
 }
 
 // receive waits for the next text. It still stands first until taken is called. What has arrived is handed out even when
@@ -166,8 +206,11 @@ func (s *Session) await(ctx context.Context, ready func() (bool, error)) error {
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
 	for {
-		if s.err != nil {
+		switch {
+		case s.err != nil:
 			return s.err
+		case s.client.closing:
+			return ErrClosed
 		}
 		if done, err := ready(); done || err != nil {
 			return err

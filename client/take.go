@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -20,7 +21,7 @@ func (c *Client) take(now time.Time, f frames.Frame) error {
 			c.trouble(f.Peer, err)
 		}
 	case frames.AcceptSession:
-		if err := c.accepted(f); err != nil {
+		if err := c.accepted(now, f); err != nil {
 			c.trouble(f.Peer, err)
 		}
 	case frames.Message:
@@ -49,7 +50,7 @@ func (c *Client) requested(now time.Time, f frames.StartSession) error {
 	if err := c.seen.check(now, r); err != nil {
 		return err
 	}
-	p.request = r
+	p.request, p.came = r, now
 	switch {
 	case p.calls == 0:
 		c.announce(p, r)
@@ -60,12 +61,12 @@ func (c *Client) requested(now time.Time, f frames.StartSession) error {
 }
 
 // accepted takes a peer's answer to a request of ours.
-func (c *Client) accepted(f frames.AcceptSession) error {
+func (c *Client) accepted(now time.Time, f frames.AcceptSession) error {
 	p := c.peers[string(f.Peer)]
 	switch {
 	case p == nil || len(p.starts) == 0:
 		return ErrUnasked
-	case len(p.accepted) > 0 && !p.ends.SmallerFingerprint():
+	case p.justAccepted(now) && !p.ends.SmallerFingerprint():
 		return nil // acceptances that cross, too: the peer's request counts, which we have accepted
 	}
 	body, err := p.ends.Unseal(f.Sealed)
@@ -104,28 +105,26 @@ func (c *Client) heard(now time.Time, f frames.Message) {
 		return
 	}
 	var err error
-	if s := p.session; s != nil && s.err == nil {
-		if err = s.talk.hear(now, f.Body); err == nil {
-			s.rang.ring()
-			c.poke()
-			return
-		}
-		if s.talk.stray() {
-			return // of an older session, perhaps
+	if p.session != nil {
+		opened := false
+		if opened, err = p.session.hear(now, f.Body); opened || p.session.talk.stray() {
+			return // stray: of an older session, perhaps
 		}
 	}
 	for _, a := range p.accepted {
-		if err = a.session.talk.hear(now, f.Body); err == nil {
+		e := a.session.talk.hear(now, f.Body)
+		if e == nil {
 			c.open(p, a.session)
 			return
 		}
+		err = cmp.Or(err, e)
 	}
 	for _, a := range slices.Clone(p.accepted) { // the relay could have us try for ever
 		a.request.err = err
 		c.withdraw(p, a.request)
 	}
 	if p.session != nil {
-		p.session.fail(err) // if it is over, this was said before the peer knew
+		p.session.fail(err)
 	}
 	c.rang.ring()
 }

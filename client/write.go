@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
@@ -73,7 +74,11 @@ func (c *Client) rest(until time.Time) {
 
 // hangUp shuts the writing side, so that the relay handles what it has, and lets the reader read the end.
 func (c *Client) hangUp() {
-	_ = c.conn.SetReadDeadline(time.Now().Add(lingering))
+	c.mu.Lock()
+	if !c.closing { // else Close has set a deadline
+		_ = c.conn.SetReadDeadline(time.Now().Add(lingering))
+	}
+	c.mu.Unlock()
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 		return
@@ -93,34 +98,39 @@ func (c *Client) gather(now time.Time) (batch []byte, next time.Time, done bool)
 	}
 	c.outbox = nil
 	next = now.Add(forever)
-	for range c.sessions {
-		s := c.sessions[0]
-		c.sessions = append(c.sessions[1:], s) // whose turn it was goes last
-		batch = c.records(now, s, batch)
+	for _, s := range c.sessions {
+		if err := s.talk.overdue(now); err != nil {
+			s.fail(err)
+		}
+		s.leave(now)
+	}
+	batch = c.records(now, batch)
+	for _, s := range c.sessions {
 		if d := s.talk.deadline(now); d.Before(next) {
 			next = d
 		}
 	}
-	if c.err == nil { // else Close has set one
+	c.sessions = slices.DeleteFunc(c.sessions, func(s *Session) bool { return s.talk.silent(now) })
+	if !c.closing { // else Close has set one
 		_ = c.conn.SetWriteDeadline(now.Add(writing))
 	}
-	return batch, next, c.err != nil
+	return batch, next, c.closing || c.err != nil
 }
 
-// records appends what a session has to say, as far as there is room.
-func (c *Client) records(now time.Time, s *Session, batch []byte) []byte {
-	if err := s.talk.overdue(now); err != nil {
-		s.fail(err)
-	}
-	s.leave(now)
-	for len(batch) < batchSize {
+// records appends what sessions have to say, one record of each after the other, as far as there is room.
+func (c *Client) records(now time.Time, batch []byte) []byte {
+	for idle := 0; idle < len(c.sessions) && len(batch) < batchSize; {
+		s := c.sessions[0]
+		c.sessions = append(c.sessions[1:], s) // whose turn it was goes last
 		record, sent, err := s.talk.produce(now)
 		if err != nil {
 			s.fail(err)
 		}
 		if record == nil {
-			break
+			idle++
+			continue
 		}
+		idle = 0
 		c.number++
 		sent.frame = c.number
 		s.talk.out.sent(sent)

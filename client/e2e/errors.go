@@ -23,7 +23,7 @@ var (
 	ErrSignature = errors.New("the signature is wrong")
 	// ErrConfirmation: the peer does not have the keys.
 	ErrConfirmation = errors.New("the confirmation of the keys is wrong")
-	// ErrWrongStart: an acceptance of another request than this one.
+	// ErrWrongStart: an acceptance of another request than this one, perhaps of one that was given up.
 	ErrWrongStart = errors.New("it answers another request")
 	// ErrForged: a record was not made with the session's keys, or changed on its way.
 	ErrForged = errors.New("it was forged, or changed on its way")
@@ -41,7 +41,7 @@ var (
 // was sent.
 func Broken(err error) bool {
 	for _, e := range []error{
-		ErrUnsealable, ErrWrongUser, ErrSignature, ErrConfirmation, ErrWrongStart, ErrForged, ErrReplayed, ErrReordered, ErrWithheld,
+		ErrUnsealable, ErrWrongUser, ErrSignature, ErrConfirmation, ErrForged, ErrReplayed, ErrReordered, ErrWithheld,
 	} {
 		if errors.Is(err, e) {
 			return true

@@ -81,6 +81,14 @@ func (e *Ends) Start(now time.Time) (*Start, error) {
 	return s, nil
 }
 
+// Forget forgets the secret of a request whose answer is not wanted any more.
+func (s *Start) Forget() {
+	if s.exponent != nil {
+		s.exponent.erase()
+		s.exponent = nil
+	}
+}
+
 // Request is a peer's Start, opened and found to be theirs.
 type Request struct {
 	Time  time.Time // when it was made, by the peer's clock
@@ -163,8 +171,7 @@ func (s *Start) Finish(body []byte) (*Keys, error) {
 	if !hmac.Equal(mac, keys.confirmation(s.Body, signed)) {
 		return nil, ErrConfirmation
 	}
-	s.exponent.erase()
-	s.exponent = nil
+	s.Forget()
 	return keys, nil
 }
 

@@ -27,6 +27,9 @@ type chat struct {
 
 // Run implements the command.
 func (c chat) Run(ctx context.Context, s streams) error {
+	if c.Wait != nil && *c.Wait < 0 {
+		return withCode(exitUsage, errors.New("--wait: give a time such as 5m, or 0"))
+	}
 	self, err := c.read()
 	if err != nil {
 		return err
@@ -56,7 +59,11 @@ func (c chat) Run(ctx context.Context, s streams) error {
 // meet starts a session with a friend, or accepts theirs, and asks again while they are away.
 func (c chat) meet(ctx context.Context, conn *client.Client, s streams, peer friend, asked <-chan struct{}) (*client.Session, error) {
 	if c.Wait != nil {
-		limited, cancel := context.WithTimeout(ctx, max(*c.Wait, askEvery)) // one asking is as long as that
+		limit := *c.Wait
+		if limit == 0 {
+			limit = askEvery // once
+		}
+		limited, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		ctx = limited
 	}
@@ -215,6 +222,7 @@ func show(ctx context.Context, session *client.Session, out io.Writer) error {
 			return err
 		}
 		if _, err := out.Write(text); err != nil {
+			session.GiveUp() // what is not written is not confirmed
 			return fmt.Errorf("cannot write what was received: %w", err)
 		}
 	}

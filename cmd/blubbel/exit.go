@@ -78,6 +78,8 @@ func explain(err error, friend string) error {
 		return withCode(exitRelay, errors.New("what answers there is not a blubbel relay; check --relay"))
 	case errors.As(err, &refused):
 		return explainRefusal(refused, friend)
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
 	case errors.Is(err, context.DeadlineExceeded):
 		return withCode(exitAway, fmt.Errorf("%s did not answer in time", friend))
 	}

@@ -98,7 +98,7 @@ func (d door) host(ctx context.Context, f friend) {
 	case errors.Is(err, client.ErrNoRequest), client.IsRefused(err, frames.NoRequest):
 		d.say("%s has asked and is gone again", f.name)
 		return
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, client.ErrReplaced):
 		return
 	case err != nil:
 		d.say("no session with %s: %v", f.name, explain(err, f.name))

@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // the next signal is not ours any more: it ends the process
 	os.Exit(run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
@@ -57,9 +57,6 @@ func run(ctx context.Context, args []string, s streams) int {
 		return exitOK
 	}
 	if err != nil {
-		if ctx.Err() != nil {
-			err = errInterrupted
-		}
 		_, _ = fmt.Fprintf(s.err, "blubbel: %v\n", err)
 	}
 	return exitCode(err)

@@ -29,7 +29,7 @@ func (n *named) Write(message []byte) (int, error) {
 	return len(message), err
 }
 
-// said is a message as it stands on a terminal: each line behind the name, so that none can pass for another's.
+// said is a message as it stands on a terminal: each line behind the name.
 func said(name string, message []byte) string {
 	var b strings.Builder
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(message), "\n"), "\n") {
