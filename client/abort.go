@@ -13,7 +13,7 @@ type aborted struct {
 	err   error
 	said  bool
 	at    time.Time // when it was said
-	tries int // to say it again, if the relay refuses it
+	tries int       // to say it again, if the relay refuses it
 }
 
 // again has it said again, if it is worth it.

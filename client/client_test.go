@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -247,6 +248,167 @@ func TestTwoWhoAskAtOnceGetOneSession(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestBothMaySaySomethingAndEnd(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
+		began := time.Now()
+		ended := make(chan error)
+		if err := errors.Join(toBob.Send(t.Context(), []byte("hi")), toAlice.Send(t.Context(), []byte("hi"))); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []*Session{toBob, toAlice} {
+			go func() {
+				for text, err := range s.Messages(t.Context()) {
+					if err != nil || string(text) != "hi" {
+						t.Errorf("%q, %v", text, err)
+					}
+					time.Sleep(time.Millisecond) //nolint:forbidigo // virtual
+				}
+				ended <- nil
+			}()
+			go func() { ended <- s.End(t.Context(), "") }()
+		}
+		for range 4 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("it takes %v", d)
+		}
+	})
+}
+
+func TestWhoTakesTheLastStaysUntilThePeerKnows(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
+		if err := toBob.Send(t.Context(), []byte("hi")); err != nil {
+			t.Fatal(err)
+		}
+		if got := texts(t, toAlice, 1); got[0] != "hi" {
+			t.Fatal(got)
+		}
+		if err := toBob.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var refused atomic.Int32
+		r.rules(func(_, to *connection, f frames.Raw) verdict {
+			if to.name == "alice" && f.Type == frames.TypeMessage && refused.Add(1) <= 3 {
+				return verdict(frames.Busy)
+			}
+			return forwarded
+		})
+		ended := make(chan error)
+		go func() { ended <- toBob.End(t.Context(), "") }()
+		for text, err := range toAlice.Messages(t.Context()) {
+			t.Errorf("%q, %v", text, err)
+		}
+		if refused.Load() < 4 {
+			t.Error("Bob leaves before Alice knows")
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWhoLeavesIsNotWaitedForLong(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
+		go func() { _ = toBob.End(t.Context(), "") }()
+		synctest.Wait()
+		r.rules(func(*connection, *connection, frames.Raw) verdict { return verdict(frames.NoSession) })
+		began := time.Now()
+		for text, err := range toAlice.Messages(t.Context()) {
+			t.Errorf("%q, %v", text, err)
+		}
+		if d := time.Since(began); d > parting {
+			t.Errorf("Bob waits %v for Alice, who has gone", d)
+		}
+	})
+}
+
+func TestNobodyStarvesBehindASessionThatHasMuchToSay(t *testing.T) {
+	c := &Client{rang: newBell(), asked: make(map[uint64]*request), wanted: make(chan struct{}, 1)}
+	for range 3 {
+		couple := newCouple(t)
+		s := newSession(c, &peer{ends: couple.alice.ends}, &e2e.Keys{}, true)
+		for range window {
+			s.talk.out.say(e2e.Text, make([]byte, e2e.MaxBody))
+		}
+		c.sessions = append(c.sessions, s)
+	}
+	sent := map[*Session]int{}
+	for range 6 {
+		all := slices.Clone(c.sessions)
+		c.records(time.Now(), nil)
+		for _, s := range all {
+			sent[s] = len(s.talk.out.records)
+		}
+	}
+	for s, n := range sent {
+		if n < 6 || n > 10 {
+			t.Errorf("session %p has sent %d", s, n)
+		}
+	}
+}
+
+func TestCloseWritesWhatSendHasTaken(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
+		for i := range 20 {
+			if err := toBob.Send(t.Context(), fmt.Append(nil, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := toBob.client.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := texts(t, toAlice, 20); got[19] != "19" {
+			t.Error(got)
+		}
+	})
+}
+
+func TestMessagesThatRenewKeysAreTakenWithoutTheApplication(t *testing.T) {
+	c := newCouple(t)
+	c.settle()
+	c.alice.rekeyedBy = c.alice.sealer.Counter()
+	for range 20 {
+		c.send(c.alice)
+		c.send(c.bob)
+		for _, s := range []*side{c.alice, c.bob} {
+			for len(s.wire) > 0 {
+				if err := c.deliver(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	for _, s := range []*side{c.alice, c.bob} {
+		if len(s.out.messages) > 0 || s.epoch() == 0 {
+			t.Errorf("%s: %d messages are not taken, epoch %d", s.name, len(s.out.messages), s.epoch())
+		}
+	}
+}
+
+func TestNothingIsSaidBehindTheLast(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := toBob.End(ctx, "first"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if err := toBob.Send(t.Context(), []byte("and")); err == nil {
+			t.Error("something was said behind the last")
+		}
+		go func() {
+			for range toAlice.Messages(context.Background()) { //nolint:errcheck // there is none
+				t.Error("a text")
+			}
+		}()
+		if err := toBob.End(t.Context(), "again"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestBothMayEndASessionThatNobodyReads(t *testing.T) {

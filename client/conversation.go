@@ -200,12 +200,12 @@ func (c *conversation) understand(now time.Time, m e2e.Content) error {
 // first returns what the application should see next.
 func (c *conversation) first() (e2e.Content, bool) { return c.in.first() }
 
-// take says that the application has the first, a text. The peer is told when nothing more is there, or a good part of its
-// window is free again.
+// take says that the application has the first, a text. The peer is told when nothing more is there but its last, or a good
+// part of its window is free again.
 func (c *conversation) take() {
 	c.in.take()
 	c.in.pass()
-	if len(c.in.ready) == 0 || c.in.taken%(window/4) == 0 {
+	if next, more := c.in.first(); !more || next.Kind == e2e.End || c.in.taken%(window/4) == 0 {
 		c.owes = true
 	}
 }

@@ -105,21 +105,22 @@ func (s *Session) Messages(ctx context.Context) iter.Seq2[[]byte, error] {
 			yield(nil, ctx.Err())
 			return
 		}
-		for {
-			text, err := s.receive(ctx)
-			if _, ended := err.(*Ended); ended { //nolint:errorlint // it is never wrapped
-				return
-			}
-			goOn := yield(text, err)
-			if err != nil {
-				return
-			}
-			s.taken()
-			if !goOn {
-				return
-			}
+		for s.next(ctx, yield) {
 		}
 	}
+}
+
+// next waits for the next text, has it done with, and reports whether there may be more.
+func (s *Session) next(ctx context.Context, yield func([]byte, error) bool) bool {
+	text, err := s.receive(ctx)
+	if _, ended := errors.AsType[*Ended](err); ended {
+		return false
+	}
+	more := yield(text, err)
+	if err == nil {
+		s.taken()
+	}
+	return more && err == nil
 }
 
 // hear takes a record. opened reports whether it is one of this session; else the error says what is wrong with it. A session

@@ -69,22 +69,13 @@ func (c *Client) accepted(now time.Time, f frames.AcceptSession) error {
 	case p.justAccepted(now) && !p.ends.SmallerFingerprint():
 		return nil // acceptances that cross, too: the peer's request counts, which we have accepted
 	}
-	body, err := p.ends.Unseal(f.Sealed)
-	var keys *e2e.Keys
-	for _, a := range p.starts {
-		if err == nil {
-			keys, err = a.start.Finish(body)
-		}
-		if errors.Is(err, e2e.ErrWrongStart) {
-			keys, err = nil, nil // not this one
-		}
-		if keys != nil {
-			c.open(p, newSession(c, p, keys, true))
-			return nil
-		}
-	}
-	if err == nil {
-		return e2e.ErrWrongStart
+	keys, err := p.finish(f.Sealed)
+	switch {
+	case err == nil:
+		c.open(p, newSession(c, p, keys, true))
+		return nil
+	case errors.Is(err, e2e.ErrWrongStart):
+		return err // what was asked last may still be answered
 	}
 	for _, a := range p.starts {
 		a.request.err = err
@@ -95,6 +86,20 @@ func (c *Client) accepted(now time.Time, f frames.AcceptSession) error {
 		return nil // it is the call's error
 	}
 	return err
+}
+
+// finish returns the keys of an answer to one of our requests. The error is ErrWrongStart if it answers none of them.
+func (p *peer) finish(sealed []byte) (*e2e.Keys, error) {
+	body, err := p.ends.Unseal(sealed)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range p.starts {
+		if keys, err := a.start.Finish(body); !errors.Is(err, e2e.ErrWrongStart) {
+			return keys, err
+		}
+	}
+	return nil, e2e.ErrWrongStart
 }
 
 // heard takes a record: of the session, or of one that we accepted and that it opens.

@@ -88,10 +88,11 @@ func (t *terminal) converse(ctx context.Context, session *client.Session, peer f
 		return unconfirmed(session, nil)
 	}
 	select {
-	case <-heard: // what the friend said meanwhile
+	case err := <-heard: // what the friend said meanwhile
+		return unconfirmed(session, explain(err, peer.name))
 	case <-leaving.Done():
+		return nil
 	}
-	return nil
 }
 
 // send sends lines until the input ends.
