@@ -50,7 +50,11 @@ func (c chat) Run(ctx context.Context, s streams) error {
 		return explain(err, peer.name)
 	}
 	if t := openTerminal(s); t != nil {
-		return t.talk(ctx, session, peer)
+		defer t.close()
+		if isTerminal(s.err.to()) {
+			defer s.err.redirect(t)()
+		}
+		return t.talk(ctx, &chatting{terminal: t, streams: s, conn: conn, peer: peer, session: session}, asked)
 	}
 	s.say("%s is here", peer.name)
 	return pipe(ctx, session, s, peer)

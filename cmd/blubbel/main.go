@@ -21,14 +21,14 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // the next signal is not ours any more: it ends the process
-	os.Exit(run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+	os.Exit(run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: newOutlet(os.Stderr)}))
 }
 
 // streams are what a command reads and writes.
 type streams struct {
 	in  io.Reader
 	out io.Writer // messages, and what was asked for
-	err io.Writer // everything else
+	err *outlet   // everything else
 }
 
 // say tells the user something.

@@ -33,7 +33,7 @@ func keys(t *testing.T) (folder string) {
 			t.Fatal(err)
 		}
 		var public, stderr bytes.Buffer
-		if code := run(t.Context(), []string{"id", "--key", secret}, streams{out: &public, err: &stderr}); code != exitOK {
+		if code := run(t.Context(), []string{"id", "--key", secret}, streams{out: &public, err: newOutlet(&stderr)}); code != exitOK {
 			t.Fatal(stderr.String())
 		}
 		if err := os.WriteFile(filepath.Join(folder, name+".pub"), public.Bytes(), 0o600); err != nil {
@@ -85,7 +85,7 @@ func start(t *testing.T, in io.Reader, args ...string) *running {
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	r := &running{out: newOutput(), err: newOutput(), code: make(chan int, 1), stop: stop}
-	go func() { r.code <- run(ctx, args, streams{in: in, out: r.out, err: r.err}) }()
+	go func() { r.code <- run(ctx, args, streams{in: in, out: r.out, err: newOutlet(r.err)}) }()
 	return r
 }
 

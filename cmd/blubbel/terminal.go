@@ -16,7 +16,6 @@ type terminal struct {
 	*term.Terminal
 	in, out *os.File
 	before  *term.State
-	status  io.Writer // what is not a message
 }
 
 // openTerminal takes the terminal over, if input and output are one; else it returns nil.
@@ -35,9 +34,6 @@ func openTerminal(s streams) *terminal {
 		io.Writer
 	}{t.in, t.out}, "> ")
 	t.resize()
-	if t.status = s.err; isTerminal(s.err) {
-		t.status = t.Terminal
-	}
 	return t
 }
 
@@ -54,60 +50,131 @@ func (t *terminal) close() {
 	_ = term.Restore(int(t.in.Fd()), t.before)
 }
 
-// talk lets the user talk until one of the two has enough.
-func (t *terminal) talk(ctx context.Context, session *client.Session, peer friend) error {
-	err := t.converse(ctx, session, peer)
-	t.close()
+// chatting is a conversation on a terminal.
+type chatting struct {
+	*terminal
+	streams
+	conn    *client.Client
+	peer    friend
+	session *client.Session
+	heard   chan error // how the session has ended
+}
+
+// talk lets the user talk until one of the two has enough. asked tells that the friend asks for a session: after a crash,
+// for instance.
+func (t *terminal) talk(ctx context.Context, c *chatting, asked <-chan struct{}) error {
+	defer watchSize(t.resize)()
+	lines := t.lines()
+	again := make(chan *client.Session)
+	c.begin(c.session)
+	for {
+		select {
+		case err := <-c.heard:
+			if errors.Is(err, client.ErrReplaced) {
+				c.begin(<-again)
+				continue
+			}
+			return c.over(err)
+		case line, more := <-lines:
+			if !more {
+				return c.leave()
+			}
+			if err := c.typed(ctx, line, again); err != nil {
+				return c.over(err)
+			}
+		case <-asked:
+			go c.acceptAgain(ctx, again) // ends within patience
+		case session := <-again:
+			c.begin(session)
+		case <-ctx.Done():
+			return c.leave()
+		}
+	}
+}
+
+// begin goes on with a session, a newer one perhaps.
+func (c *chatting) begin(session *client.Session) {
+	if session != c.session {
+		if err := unconfirmed(c.session, nil); err != nil {
+			c.say("%v", err)
+		}
+	}
+	c.say("%s is here; Ctrl-D ends", c.peer.name)
+	c.session, c.heard = session, make(chan error, 1)
+	go func(heard chan<- error) { // ends with the session
+		heard <- show(context.Background(), session, &named{out: c.terminal, name: c.peer.name})
+	}(c.heard)
+}
+
+// acceptAgain accepts the friend, who has begun anew.
+func (c *chatting) acceptAgain(ctx context.Context, again chan<- *client.Session) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	session, err := c.conn.AcceptSession(ctx, c.peer.key)
+	if err != nil {
+		return // the friend is gone again, or will ask again
+	}
+	again <- session // whoever talks looks for it, or has left, and so has the process
+}
+
+// typed sends a line, in a newer session if there is one.
+func (c *chatting) typed(ctx context.Context, line string, again <-chan *client.Session) error {
+	err := c.send(ctx, line)
+	if errors.Is(err, client.ErrReplaced) {
+		c.begin(<-again)
+		err = c.send(ctx, line)
+	}
 	return err
 }
 
-func (t *terminal) converse(ctx context.Context, session *client.Session, peer friend) error {
-	s := streams{out: t, err: t.status}
-	s.say("%s is here; Ctrl-D ends", peer.name)
-	defer watchSize(t.resize)()
-	heard := make(chan error, 1)
-	go func() { heard <- show(ctx, session, &named{out: t, name: peer.name}) }() // ends with the session, or ctx
-	typed := make(chan error, 1)
-	go func() { typed <- t.send(ctx, session) }() // ends with the input, the session, or the process
-	select {
-	case err := <-heard:
-		if err == nil {
-			s.say("%s", ending(session, peer.name))
-			return unconfirmed(session, nil)
+// send sends a line.
+func (c *chatting) send(ctx context.Context, line string) error {
+	for text := []byte(line + "\n"); len(text) > 0; {
+		piece := text[:min(len(text), client.MaxText)]
+		if err := c.session.Send(ctx, piece); err != nil {
+			return err
 		}
-		return unconfirmed(session, explain(err, peer.name))
-	case err := <-typed:
-		if err != nil {
-			return unconfirmed(session, explain(err, peer.name))
-		}
-	case <-ctx.Done(): // as if one had typed Ctrl-D
+		text = text[len(piece):]
 	}
-	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	return nil
+}
+
+// over is what there is to say when the session has ended.
+func (c *chatting) over(err error) error {
+	if _, ended := errors.AsType[*client.Ended](err); err == nil || ended {
+		c.say("%s", ending(c.session, c.peer.name))
+		return unconfirmed(c.session, nil)
+	}
+	return unconfirmed(c.session, explain(err, c.peer.name))
+}
+
+// leave ends the session.
+func (c *chatting) leave() error {
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
-	if session.End(leaving, "") != nil {
-		return unconfirmed(session, nil)
+	if c.session.End(ctx, "") != nil {
+		return unconfirmed(c.session, nil)
 	}
 	select {
-	case err := <-heard: // what the friend said meanwhile
-		return unconfirmed(session, explain(err, peer.name))
-	case <-leaving.Done():
+	case err := <-c.heard: // what the friend said meanwhile
+		return unconfirmed(c.session, explain(err, c.peer.name))
+	case <-ctx.Done():
 		return nil
 	}
 }
 
-// send sends lines until the input ends.
-func (t *terminal) send(ctx context.Context, session *client.Session) error {
-	for {
-		line, err := t.ReadLine()
-		if err != nil && !errors.Is(err, term.ErrPasteIndicator) {
-			return nil // Ctrl-D, Ctrl-C, or a terminal that is gone
-		}
-		for text := []byte(line + "\n"); len(text) > 0; {
-			piece := text[:min(len(text), client.MaxText)]
-			if err := session.Send(ctx, piece); err != nil {
-				return err
+// lines returns what is typed, until Ctrl-D, Ctrl-C, or the end of the terminal.
+func (t *terminal) lines() <-chan string {
+	lines := make(chan string)
+	go func() { // ends with the input, or the process: a read cannot be interrupted
+		defer close(lines)
+		for {
+			line, err := t.ReadLine()
+			if err != nil && !errors.Is(err, term.ErrPasteIndicator) {
+				return
 			}
-			text = text[len(piece):]
+			lines <- line
 		}
-	}
+	}()
+	return lines
 }
