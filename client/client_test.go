@@ -411,6 +411,131 @@ func TestNothingIsSaidBehindTheLast(t *testing.T) {
 	})
 }
 
+func TestAPeerThatBeginsAnewIsNotDisturbedByTheOldSession(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, r *relay, old, toAlice *Session) {
+		bob := toAlice.client
+		if err := old.client.Close(); err != nil {
+			t.Fatal(err)
+		}
+		alice := r.client(t, "alice")
+		defer func() { _ = alice.Close() }()
+		asked := make(chan *Session, 1)
+		go func() {
+			s, err := alice.StartSession(t.Context(), bob.self.Key())
+			if err != nil {
+				t.Error(err)
+			}
+			asked <- s
+		}()
+		if e, err := bob.event(t.Context()); err != nil {
+			t.Fatal(e, err)
+		}
+		r.mu.Lock()
+		r.delay = func(f frames.Raw) time.Duration { // until after Bob's client would ask whether the old Alice is there
+			if f.Type == frames.TypeAccept {
+				return 2 * quiet
+			}
+			return 0
+		}
+		r.mu.Unlock()
+		accepted := make(chan *Session, 1)
+		go func() {
+			s, err := bob.AcceptSession(t.Context(), alice.self.Key())
+			if err != nil {
+				t.Error(err)
+			}
+			accepted <- s
+		}()
+		synctest.Wait()
+		if err := toAlice.Send(t.Context(), []byte("for the old Alice")); err != nil {
+			t.Error(err)
+		}
+		toBob, toAlice := <-asked, <-accepted
+		if err := toAlice.Send(t.Context(), []byte("for the new Alice")); err != nil {
+			t.Fatal(err)
+		}
+		if got := texts(t, toBob, 1); got[0] != "for the new Alice" {
+			t.Error(got)
+		}
+		alice.mu.Lock()
+		defer alice.mu.Unlock()
+		if len(alice.events) > 0 {
+			t.Errorf("Alice is told of %v", alice.events)
+		}
+	})
+}
+
+func TestATextThatIsNotTakenIsNotConfirmed(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
+		if err := toBob.Send(t.Context(), []byte("write me down")); err != nil {
+			t.Fatal(err)
+		}
+		for range toAlice.Messages(t.Context()) { //nolint:errcheck // the pen is empty
+			toAlice.GiveUp()
+			break
+		}
+		if err := toBob.Flush(t.Context()); !errors.Is(err, ErrGivenUp) || Tampering(err) || toBob.Unconfirmed() != 1 {
+			t.Errorf("%v, %d not confirmed", err, toBob.Unconfirmed())
+		}
+	})
+}
+
+func TestManyMayAskForTheSameUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startTestRelay()
+		r.rule = func(*connection, *connection, frames.Raw) verdict { return verdict(frames.Unavailable) }
+		alice, bob := r.client(t, "alice"), r.client(t, "bob")
+		defer func() { _, _ = alice.Close(), bob.Close() }()
+		refused := make(chan error)
+		for range 3 * maxStarts {
+			go func() {
+				_, err := alice.StartSession(t.Context(), bob.self.Key())
+				refused <- err
+			}()
+		}
+		for range 3 * maxStarts {
+			if err := <-refused; !IsRefused(err, frames.Unavailable) {
+				t.Error(err)
+			}
+		}
+		if len(alice.events) > 0 || len(alice.asked) > 0 || len(alice.peers) > 0 {
+			t.Errorf("%d events, %d requests, %d peers are left", len(alice.events), len(alice.asked), len(alice.peers))
+		}
+	})
+}
+
+func TestARequestIsAcceptedByOneCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startTestRelay()
+		alice, bob := r.client(t, "alice"), r.client(t, "bob")
+		defer func() { _, _ = alice.Close(), bob.Close() }()
+		r.mu.Lock()
+		r.delay = func(frames.Raw) time.Duration { return time.Second }
+		r.mu.Unlock()
+		for range 2 { // the second while the first is on its way
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			if s, err := alice.StartSession(ctx, bob.self.Key()); err == nil {
+				t.Fatal(s)
+			}
+			cancel()
+		}
+		accepted := make(chan error)
+		for range 2 {
+			if e, err := bob.event(t.Context()); err != nil {
+				t.Fatal(e, err)
+			}
+			go func() {
+				_, err := bob.AcceptSession(t.Context(), alice.self.Key())
+				accepted <- err
+			}()
+		}
+		one, other := <-accepted, <-accepted
+		if (one == nil) == (other == nil) || !errors.Is(errors.Join(one, other), ErrReplaced) {
+			t.Errorf("%v, %v", one, other)
+		}
+	})
+}
+
 func TestBothMayEndASessionThatNobodyReads(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
 		ended := make(chan error)

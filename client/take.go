@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ func (c *Client) take(now time.Time, f frames.Frame) error {
 	switch f := f.(type) {
 	case frames.LoginAccepted:
 		c.loggedIn = c.self != nil
+		maps.DeleteFunc(c.asked, func(_ uint64, r *request) bool { return r.peer == nil })
 		c.rang.ring()
 	case frames.StartSession:
 		if err := c.requested(now, f); err != nil {
