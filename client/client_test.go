@@ -312,19 +312,47 @@ func TestWhoTakesTheLastStaysUntilThePeerKnows(t *testing.T) {
 	})
 }
 
-func TestWhoLeavesIsNotWaitedForLong(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
-		go func() { _ = toBob.End(t.Context(), "") }()
-		synctest.Wait()
-		r.rules(func(*connection, *connection, frames.Raw) verdict { return verdict(frames.NoSession) })
-		began := time.Now()
-		for text, err := range toAlice.Messages(t.Context()) {
-			t.Errorf("%q, %v", text, err)
+func TestWhoLeavesIsNotWaitedFor(t *testing.T) {
+	for _, gone := range []frames.Code{frames.NoSession, frames.Offline} {
+		inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
+			go func() { _ = toBob.End(t.Context(), "") }()
+			synctest.Wait()
+			r.rules(func(*connection, *connection, frames.Raw) verdict { return verdict(gone) })
+			began := time.Now()
+			for text, err := range toAlice.Messages(t.Context()) {
+				t.Errorf("%q, %v", text, err)
+			}
+			if d := time.Since(began); d > 0 {
+				t.Errorf("%v: Bob waits %v for Alice, who has gone", gone, d)
+			}
+		})
+	}
+}
+
+func TestWhoHasSaidItsLastRenewsNoKeys(t *testing.T) {
+	c := newCouple(t)
+	c.settle()
+	c.bob.end("")
+	c.alice.offerKeys(c.now)
+	c.send(c.alice)
+	c.send(c.bob)
+	for len(c.alice.wire)+len(c.bob.wire) > 0 {
+		for _, s := range []*side{c.alice, c.bob} {
+			if len(s.wire) == 0 {
+				continue
+			}
+			if err := c.deliver(s); err != nil {
+				t.Fatalf("%s: %v", c.other(s).name, err)
+			}
+			c.send(c.other(s))
 		}
-		if d := time.Since(began); d > parting {
-			t.Errorf("Bob waits %v for Alice, who has gone", d)
-		}
-	})
+	}
+	if m := c.bob.out.waiting(); m != nil {
+		t.Errorf("Bob has kind %d to say", m.kind)
+	}
+	if n := len(c.bob.out.messages); n != 1 {
+		t.Errorf("Bob has said %d messages that are not taken, not his last alone", n)
+	}
 }
 
 func TestNobodyStarvesBehindASessionThatHasMuchToSay(t *testing.T) {
@@ -484,6 +512,7 @@ func TestManyMayAskForTheSameUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startTestRelay()
 		r.rule = func(*connection, *connection, frames.Raw) verdict { return verdict(frames.Unavailable) }
+		r.delay = func(f frames.Raw) time.Duration { return time.Duration(f.Type-frames.TypeLogin) * time.Second }
 		alice, bob := r.client(t, "alice"), r.client(t, "bob")
 		defer func() { _, _ = alice.Close(), bob.Close() }()
 		refused := make(chan error)
