@@ -221,6 +221,26 @@ func TestTwoWhoAskAtOnceGetOneSession(t *testing.T) {
 				return 0
 			}
 		},
+		"when the request that does not count is refused, after the other was accepted": func(r *relay, smaller string) {
+			said := 0
+			r.rule = func(from, _ *connection, f frames.Raw) verdict {
+				if from.name != smaller && start(f) {
+					return verdict(frames.Unavailable)
+				}
+				return forwarded
+			}
+			r.delay = func(f frames.Raw) time.Duration {
+				key, _, _ := frames.DefaultKeys().Split(f.Payload)
+				switch {
+				case start(f) && r.users[string(key)].name == smaller:
+					return time.Second
+				case f.Type == frames.TypeMessage:
+					said++
+					return 2*time.Second + time.Duration(said) // in order
+				}
+				return 0
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -112,7 +112,7 @@ func (c *Client) StartSession(ctx context.Context, key frames.Key) (*Session, er
 		case err != nil:
 			return nil, err
 		case IsRefused(r.err, frames.NoRequest), IsRefused(r.err, frames.Offline): // it was taken back, so it is for us to ask
-		case IsRefused(r.err, frames.Unavailable) && p.request != nil: // of two that crossed, the other's is left
+		case IsRefused(r.err, frames.Unavailable) && (p.request != nil || p.justAccepted(time.Now())): // the other's is left
 		default:
 			return nil, r.err
 		}
@@ -123,6 +123,8 @@ func (c *Client) startOrAccept(p *peer) (*request, error) {
 	switch {
 	case p.request != nil:
 		return c.accept(p)
+	case p.justAccepted(time.Now()):
+		return p.accepted[len(p.accepted)-1].request, nil
 	case p.calls > 1 && len(p.starts) > 0:
 		return p.starts[len(p.starts)-1].request, nil // another call has asked
 	}
