@@ -11,13 +11,8 @@ import (
 const (
 	// quiet is how long nothing may come from the peer before it is asked whether it is there.
 	quiet = 15 * time.Second
-	// parting is how long to stay for a peer that has said its last, until both know what has arrived.
-	parting = 5 * time.Second
 	// maxStrays is how many records of an older session may come before the first of this one.
 	maxStrays = 8
-	// The initiator renews the keys after so many records of either direction, or after so long.
-	rekeyAfterRecords = 1 << 20
-	rekeyAfter        = 24 * time.Hour
 )
 
 // conversation is one side of a session: the rules of docs/session.md for what is said inside the encryption. It has
@@ -30,19 +25,25 @@ type conversation struct {
 	out       outgoing
 	in        incoming
 
-	owes      bool       // a confirmation
-	asks      bool       // for one, with whatever is sent next
-	farewell  *aborted   // what to say last; nothing else is said then
-	ending    bool       // we have said our last,
-	reason    string     // because of this
-	ended     *Ended     // the peer has said its last,
-	partingAt time.Time  // which the application has come to,
-	endTaken  bool       // and which is taken, for the peer has all of ours
-	over      bool       // for the application; what is owed is still said,
-	mute      bool       // unless it did not end well
-	suspended bool       // while the peer seems to have begun anew
-	heardAt   time.Time  // something of the peer's
-	strays    int        // records that did not open
+	owes      bool      // a report
+	asks      bool      // for one, with whatever is sent next
+	heardAt   time.Time // something of the peer's
+	strays    int       // records that did not open
+	suspended bool      // while the peer seems to have begun anew
+
+	// the end, see ending.go
+
+	ending    bool      // we have said our last,
+	reason    string    // because of this
+	ended     *Ended    // the peer has said its last,
+	partingAt time.Time // which the application has come to,
+	endTaken  bool      // and which is taken, for the peer has all of ours
+	over      bool      // for the application; what is owed is still said,
+	mute      bool      // unless it did not end well
+	farewell  *aborted  // what to say then
+
+	// new keys, see rekey.go
+
 	rekeying  *e2e.Start // the initiator's, unanswered
 	renewed   *e2e.Keys  // the responder's, until the initiator uses them
 	rekeyedAt time.Time
@@ -210,51 +211,6 @@ func (c *conversation) take() {
 	}
 }
 
-// end says our last.
-func (c *conversation) end(reason string) {
-	c.ending, c.reason = true, reason
-	c.out.say(e2e.End, []byte(reason))
-}
-
-// allTaken reports whether the peer has taken everything we said. If it has said its last as well, it need not take ours.
-func (c *conversation) allTaken() bool {
-	return len(c.out.messages) == 0 || c.ended != nil && c.out.texts() == 0
-}
-
-// part does what there is to do when the application has come to the peer's last message. It is taken only when the peer has
-// taken all texts of ours, for then the peer leaves; and we leave when the peer knows it. done reports whether we may.
-func (c *conversation) part(now time.Time) (done bool) {
-	late := !now.Before(c.partingAt.Add(parting))
-	if !c.endTaken && (late || c.out.texts() == 0) {
-		c.in.take()
-		c.endTaken, c.asks = true, true
-		return late
-	}
-	return late || c.endTaken && !c.asks && !c.out.asking()
-}
-
-// last is why nothing more can be said: nil, or that one of the two has said its last.
-func (c *conversation) last() error {
-	switch {
-	case c.ended != nil:
-		return c.ended
-	case c.ending:
-		return &Ended{Reason: c.reason}
-	}
-	return nil
-}
-
-// abort gives the session up: the peer is told why.
-func (c *conversation) abort(err error) { c.farewell = &aborted{err: err, tries: 3} }
-
-// silent reports whether there will never be anything to say again.
-func (c *conversation) silent(now time.Time) bool {
-	return c.mute && (c.farewell == nil || c.farewell.said && now.Sub(c.farewell.at) > longestPause)
-}
-
-// stop ends the conversation. If it has not ended well, there is nothing to say any more but why.
-func (c *conversation) stop(well bool) { c.over, c.mute = true, c.mute || !well }
-
 // deadline is when produce or overdue should be asked again at the latest, if nothing happens before.
 func (c *conversation) deadline(now time.Time) time.Time {
 	d := c.heardAt.Add(quiet)
@@ -277,61 +233,3 @@ func (c *conversation) deadline(now time.Time) time.Time {
 	}
 	return d
 }
-
-// rekeyDue reports whether it is time for new keys, and ours to ask for them.
-func (c *conversation) rekeyDue(now time.Time) bool {
-	return c.initiator && c.rekeying == nil && !c.ending && c.ended == nil &&
-		(now.Sub(c.rekeyedAt) >= rekeyAfter || max(c.sealer.Counter(), c.opener.Next()) >= c.rekeyedBy)
-}
-
-// offerKeys is the initiator's half: it asks for new keys.
-func (c *conversation) offerKeys(now time.Time) {
-	start, err := c.ends.Start(now)
-	if err != nil {
-		return // the old keys will do until the next time
-	}
-	c.rekeying = start
-	c.out.say(e2e.Rekey, start.Body)
-}
-
-// takeKeys is the responder's half: it makes them, and uses them once the initiator does.
-func (c *conversation) takeKeys(now time.Time, body []byte) error {
-	if c.ending && !c.initiator {
-		return nil // not worth it any more
-	}
-	if c.initiator || c.renewed != nil {
-		return fmt.Errorf("%w: new keys that nobody may ask for", e2e.ErrMalformed)
-	}
-	request, err := c.ends.Open(body)
-	if err != nil {
-		return badKeys(err)
-	}
-	answer, keys, err := request.Accept()
-	if err != nil {
-		return badKeys(err)
-	}
-	c.out.say(e2e.Rekeyed, answer)
-	c.opener.Expect(keys.Receive)
-	c.renewed, c.rekeyedAt = keys, now
-	return nil
-}
-
-// useKeys is the initiator's again: it uses them from now on.
-func (c *conversation) useKeys(now time.Time, body []byte) error {
-	if c.rekeying == nil {
-		return fmt.Errorf("%w: new keys that nobody asked for", e2e.ErrMalformed)
-	}
-	keys, err := c.rekeying.Finish(body)
-	if err != nil {
-		return badKeys(err)
-	}
-	c.opener.Expect(keys.Receive)
-	c.sealer.Renew(keys.Send)
-	*keys = e2e.Keys{}
-	c.rekeying, c.rekeyedAt = nil, now
-	c.rekeyedBy = max(c.sealer.Counter(), c.opener.Next()) + rekeyAfterRecords
-	return nil
-}
-
-// badKeys is what is wrong with new keys: it came inside the encryption, so it is the peer's doing and nobody else's.
-func badKeys(err error) error { return fmt.Errorf("%w: new keys: %s", e2e.ErrMalformed, err) } //nolint:errorlint // on purpose
