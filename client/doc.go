@@ -39,7 +39,7 @@
 //
 // A session's keys prove who said what. Whatever the relay changes, mixes up, repeats or keeps back is noticed: it ends the
 // session, on both sides, with an error that names it, and [Tampering] is true of it. The same outside of sessions is an
-// event, [Trouble].
+// event, [Trouble]. The errors are those of this package, and of package client/e2e.
 //
 // A peer whose client does not answer for half a minute is given up with [ErrSilent].
 //

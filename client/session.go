@@ -94,8 +94,8 @@ func (s *Session) GiveUp() {
 }
 
 // Messages returns the texts that the peer sends, in order. The peer learns that a text was taken when the loop's body is
-// done with it. One loop runs at a time; another waits for it. The loop ends when the session does; how, the last error says, unless one of the two has ended it, as
-// Err does then. If ctx ends, the last error is its own.
+// done with it, or leaves the loop. One loop runs at a time; another waits for it. The loop ends when the session does; how,
+// the last error says, unless one of the two has ended it, as Err does then. If ctx ends, the last error is its own.
 func (s *Session) Messages(ctx context.Context) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		select {
