@@ -124,7 +124,7 @@ func (c *Client) fail(err error) {
 	close(c.done)
 	for _, s := range c.sessions {
 		if s.talk.endTaken {
-			s.finish(s.talk.ended)
+			s.finish(s.talk.how)
 		}
 		s.finish(err)
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -33,14 +34,13 @@ type conversation struct {
 
 	// the end, see ending.go
 
-	ending    bool      // we have said our last,
-	reason    string    // because of this
-	ended     *Ended    // the peer has said its last,
-	partingAt time.Time // which the application has come to,
-	endTaken  bool      // and which is taken, for the peer has all of ours
-	over      bool      // for the application; what is owed is still said,
-	mute      bool      // unless it did not end well
-	farewell  *aborted  // what to say then
+	ending   bool     // we have said our last
+	ended    *Ended   // the peer has said its last,
+	endTaken bool     // and the application has come to it
+	how      *Ended   // what the first of the two said
+	over     bool     // for the application; what is owed is still said,
+	mute     bool     // unless it did not end well
+	farewell *aborted // what to say then
 
 	// new keys, see rekey.go
 
@@ -189,6 +189,7 @@ func (c *conversation) understand(now time.Time, m e2e.Content) error {
 			return fmt.Errorf("%w: a reason of %d bytes", e2e.ErrMalformed, len(m.Body))
 		}
 		c.ended = &Ended{ByPeer: true, Reason: string(m.Body)}
+		c.how = cmp.Or(c.how, c.ended)
 	case e2e.Rekey:
 		return c.takeKeys(now, m.Body)
 	case e2e.Rekeyed:
@@ -222,9 +223,6 @@ func (c *conversation) deadline(now time.Time) time.Time {
 	}
 	if c.over || c.suspended {
 		return d
-	}
-	if at := c.partingAt.Add(parting); !c.partingAt.IsZero() && at.Before(d) {
-		d = at
 	}
 	for _, at := range []time.Time{c.out.silentAt(), c.out.missingAt()} {
 		if !at.IsZero() && (at.Before(d) || !now.Before(d)) {

@@ -29,7 +29,7 @@
 //	for text, err := range session.Messages(ctx) {
 //		fmt.Printf("%q %v\n", text, err)
 //	}
-//	err = session.End(ctx, "")
+//	err = session.End(ctx, "") // waits until the friend has everything
 //
 // # What can go wrong
 //

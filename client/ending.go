@@ -1,17 +1,16 @@
 package client
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/client/e2e"
 )
 
-// parting is how long to stay for a peer that has said its last, until both know what has arrived.
-const parting = 5 * time.Second
-
 // end says our last.
 func (c *conversation) end(reason string) {
-	c.ending, c.reason = true, reason
+	c.ending = true
+	c.how = cmp.Or(c.how, &Ended{Reason: reason})
 	c.out.say(e2e.End, []byte(reason))
 }
 
@@ -20,27 +19,15 @@ func (c *conversation) allTaken() bool {
 	return len(c.out.messages) == 0 || c.ended != nil && c.out.texts() == 0
 }
 
-// part does what there is to do when the application has come to the peer's last message. It is taken only when the peer has
-// taken all texts of ours, for then the peer leaves; and we leave when the peer knows it. done reports whether we may.
-func (c *conversation) part(now time.Time) (done bool) {
-	late := !now.Before(c.partingAt.Add(parting))
-	if !c.endTaken && (late || c.out.texts() == 0) {
-		c.in.take()
-		c.endTaken, c.asks = true, true
-		return late
-	}
-	return late || c.endTaken && !c.asks && !c.out.asking()
+// takeEnd says that the application has come to the peer's last. That must not get lost: the peer waits for it.
+func (c *conversation) takeEnd() {
+	c.in.take()
+	c.endTaken, c.asks = true, true
 }
 
-// last is why nothing more can be said: nil, or that one of the two has said its last.
-func (c *conversation) last() error {
-	switch {
-	case c.ended != nil:
-		return c.ended
-	case c.ending:
-		return &Ended{Reason: c.reason}
-	}
-	return nil
+// parted reports whether both have said and taken everything, and the peer knows that we have.
+func (c *conversation) parted() bool {
+	return c.ending && c.endTaken && c.out.texts() == 0 && !c.asks && !c.out.asking()
 }
 
 // abort gives the session up: the peer is told why.

@@ -66,11 +66,11 @@ func TestWhoTakesTheLastStaysUntilThePeerKnows(t *testing.T) {
 		for text, err := range toAlice.Messages(t.Context()) {
 			t.Errorf("%q, %v", text, err)
 		}
-		if refused.Load() < 4 {
-			t.Error("Bob leaves before Alice knows")
-		}
-		if err := <-ended; err != nil {
+		if err := errors.Join(toAlice.End(t.Context(), ""), <-ended); err != nil {
 			t.Error(err)
+		}
+		if _, err := over(toAlice); refused.Load() < 4 {
+			t.Errorf("Bob leaves before Alice knows: %v", err)
 		}
 	})
 }

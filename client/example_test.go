@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -15,7 +16,8 @@ import (
 
 // Alice asks Bob for a session, says something, and ends it.
 func Example() {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	address := relay(ctx)
 	self, _ := client.NewIdentity()
 	bob := listen(ctx, address)
@@ -55,7 +57,10 @@ func listen(ctx context.Context, address string) (key frames.Key) {
 	go func() {
 		for event, err := range bob.Events(ctx) {
 			if request, ok := event.(client.Requested); ok && err == nil {
-				session, _ := bob.AcceptSession(ctx, request.Peer)
+				session, err := bob.AcceptSession(ctx, request.Peer)
+				if err != nil {
+					continue
+				}
 				for text, err := range session.Messages(ctx) {
 					fmt.Printf("Bob reads: %s (error: %v)\n", text, err)
 				}

@@ -10,8 +10,8 @@ import (
 )
 
 // maxStarts is how many of our requests to one peer may still be accepted, and how many of one peer's we may have accepted
-// and wait for. Of those that are repeated while the peer
-// takes its time, an older one may be accepted while a newer one is on its way.
+// and wait for. Of those that are repeated while the peer takes its time, an older one may be accepted while a newer one
+// is on its way.
 const maxStarts = 4
 
 // crossing is how long requests that cross may be under way.

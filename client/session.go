@@ -47,8 +47,11 @@ func (s *Session) Send(ctx context.Context, text []byte) error {
 	}
 	body := append([]byte(nil), text...)
 	return s.await(ctx, func() (bool, error) {
-		if last := s.talk.last(); last != nil || s.talk.out.full() {
-			return false, last
+		if s.talk.ending {
+			return false, s.talk.how
+		}
+		if s.talk.out.full() {
+			return false, nil
 		}
 		s.talk.out.say(e2e.Text, body)
 		s.client.poke()
@@ -61,9 +64,10 @@ func (s *Session) Flush(ctx context.Context) error {
 	return s.well(s.await(ctx, func() (bool, error) { return len(s.talk.out.messages) == 0, nil }))
 }
 
-// End says that this is all, with a reason for people of at most 256 bytes, and waits until the peer's application has
-// taken it, and everything before it. What the peer has sent until then, Messages still returns: let it come to its end, so
-// that the peer knows. If the peer has ended the session already, the error is *[Ended], or nil if it had taken everything.
+// End says that this is all from this side, with a reason for people of at most 256 bytes, and waits until the peer's
+// application has taken everything. The peer may go on, and Messages returns what it says. The session is over (Done) when
+// both have said End and each knows that the other has taken everything; a program that has had enough may leave before.
+// The error is *[Ended] if the peer has left without having taken everything.
 func (s *Session) End(ctx context.Context, reason string) error {
 	if len(reason) > frames.MaxReason {
 		return ErrTooLong
@@ -94,8 +98,9 @@ func (s *Session) GiveUp() {
 }
 
 // Messages returns the texts that the peer sends, in order. The peer learns that a text was taken when the loop's body is
-// done with it, or leaves the loop. One loop runs at a time; another waits for it. The loop ends when the session does; how,
-// the last error says, unless one of the two has ended it, as Err does then. If ctx ends, the last error is its own.
+// done with it, or leaves the loop. One loop runs at a time; another waits for it. The loop ends when the peer has said End:
+// then one may still Send, and should End in turn. If the session ends otherwise the last error says how; if ctx ends, it is
+// that of ctx.
 func (s *Session) Messages(ctx context.Context) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		select {
@@ -153,11 +158,14 @@ func (s *Session) receive(ctx context.Context) (text []byte, err error) {
 		switch {
 		case ok && m.Kind == e2e.Text:
 			return m.Body, nil
-		case ok && s.talk.partingAt.IsZero(): // the peer's last
-			s.talk.partingAt = time.Now()
-			s.client.poke() // the writer sees to the rest
+		case ok: // the peer's last
+			s.talk.takeEnd()
+			s.client.poke()
 		}
-		if s.err != nil {
+		switch {
+		case s.talk.endTaken:
+			return nil, s.talk.ended
+		case s.err != nil:
 			return nil, s.err
 		}
 		if err := s.rang.wait(ctx, &s.client.mu); err != nil {
@@ -183,22 +191,17 @@ func (s *Session) Unconfirmed() int {
 	return s.talk.out.texts()
 }
 
-// leave ends the session when both sides know that it has come to its end.
-func (s *Session) leave(now time.Time) {
-	switch {
-	case !s.talk.partingAt.IsZero():
-		if s.talk.part(now) {
-			s.finish(s.talk.ended)
-		}
-	case s.talk.ending && len(s.talk.out.messages) == 0:
-		s.finish(&Ended{Reason: s.talk.reason})
+// part ends the session when both sides know that it has come to its end.
+func (s *Session) part() {
+	if s.talk.parted() {
+		s.finish(s.talk.how)
 	}
 }
 
 // Done is closed when the session is over.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
-// Err says how the session ended: *[Ended] if one of the two ended it; nil while it lives.
+// Err says how the session ended: *[Ended] with who said End first, if it has come to its end; nil while it lives.
 func (s *Session) Err() error {
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
@@ -240,7 +243,7 @@ func (s *Session) finish(err error) {
 // lose ends the session because the peer, or the relay, is gone. A peer that had said its last may be.
 func (s *Session) lose(err error) {
 	if s.talk.endTaken {
-		err = s.talk.ended
+		err = s.talk.how
 	}
 	s.finish(err)
 	s.talk.stop(false)

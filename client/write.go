@@ -102,7 +102,7 @@ func (c *Client) gather(now time.Time) (batch []byte, next time.Time, done bool)
 		if err := s.talk.overdue(now); err != nil {
 			s.fail(err)
 		}
-		s.leave(now)
+		s.part()
 	}
 	batch = c.records(now, batch)
 	for _, s := range c.sessions {

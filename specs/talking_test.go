@@ -84,22 +84,23 @@ var _ = Describe("Talking through the SDK", func() {
 			Eventually(ctx, sent).Should(Receive(BeNil()))
 		}, SpecTimeout(patience))
 
-		It("ends for both when Alice ends it, once Bob has taken everything", func(ctx SpecContext) {
+		It("ends when both have said their last, and each knows that the other has taken everything", func(ctx SpecContext) {
 			_, _, toBob, toAlice := friends(ctx, r.address, r.address)
 			Expect(toBob.Send(ctx, []byte("goodbye"))).To(Succeed())
 			ended := make(chan error, 1)
 			go func() { ended <- toBob.End(ctx, "dinner") }()
 			Consistently(ctx, ended).WithTimeout(60 * time.Millisecond).ShouldNot(Receive())
-			var texts [][]byte
-			for text, err := range toAlice.Messages(ctx) {
-				Expect(err).NotTo(HaveOccurred())
-				texts = append(texts, text)
-			}
-			Expect(texts).To(Equal([][]byte{[]byte("goodbye")}))
+			Expect(reads(ctx, toAlice, 2)).To(Equal([]string{"goodbye"}), "and then the loop ends")
 			Eventually(ctx, ended).Should(Receive(BeNil()))
+			Expect(toBob.Send(ctx, []byte("too late"))).To(MatchError(&sdk.Ended{Reason: "dinner"}))
+
+			Expect(toAlice.Send(ctx, []byte("enjoy it"))).To(Succeed(), "Bob may go on")
+			Expect(reads(ctx, toBob, 1)).To(Equal([]string{"enjoy it"}))
+			Expect(toBob.Done()).NotTo(BeClosed())
+			Expect(toAlice.End(ctx, "")).To(Succeed())
+			Expect(reads(ctx, toBob, 1)).To(BeEmpty())
 			Expect(fate(ctx, toAlice)).To(Equal(&sdk.Ended{ByPeer: true, Reason: "dinner"}))
 			Expect(fate(ctx, toBob)).To(Equal(&sdk.Ended{Reason: "dinner"}))
-			Expect(toAlice.Send(ctx, []byte("too late"))).To(MatchError(toAlice.Err()))
 		}, SpecTimeout(patience))
 
 		It("ends well when both end it at once", func(ctx SpecContext) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,52 +62,68 @@ func (c chat) Run(ctx context.Context, s streams) error {
 
 // meet starts a session with a friend, or accepts theirs, and asks again while they are away.
 func (c chat) meet(ctx context.Context, conn *client.Client, s streams, peer friend, asked <-chan struct{}) (*client.Session, error) {
+	every := askEvery
 	if c.Wait != nil {
 		limit := *c.Wait
 		if limit == 0 {
-			limit = askEvery // once
+			limit = askEvery // for one answer
 		}
+		every = min(askEvery, max(limit/4, time.Second))
 		limited, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		ctx = limited
 	}
+	waiting := time.AfterFunc(time.Second, func() { s.say("asked %s; waiting", peer.name) })
+	defer waiting.Stop()
 	told := ""
-	for {
-		again := time.After(askEvery)
-		session, err := ask(ctx, conn, peer)
-		news := standing(err, peer.name)
-		if news == "" || ctx.Err() != nil || c.Wait != nil && *c.Wait == 0 {
-			return session, err
-		}
+	tell := func(news string) {
+		waiting.Stop()
 		if news != told {
 			s.say("%s", news)
 			told = news
 		}
+	}
+	for {
+		again := time.After(every)
+		session, err := ask(ctx, conn, peer, every)
+		news := standing(err, peer.name, every)
+		if news == "" || ctx.Err() != nil || c.Wait != nil && *c.Wait == 0 {
+			return session, err
+		}
+		tell(news)
 		select {
 		case <-again:
 		case <-asked: // the friend has come, and was faster
 		case <-conn.Done():
 			return nil, conn.Err()
 		case <-ctx.Done():
-			return nil, err
+			return nil, cmp.Or(interrupted(ctx), err)
 		}
 	}
 }
 
+// interrupted is the error if ctx has ended by a signal, and not by its time.
+func interrupted(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return errInterrupted
+	}
+	return nil
+}
+
 // ask asks once.
-func ask(ctx context.Context, conn *client.Client, peer friend) (*client.Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, askEvery)
+func ask(ctx context.Context, conn *client.Client, peer friend, patience time.Duration) (*client.Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return conn.StartSession(ctx, peer.key)
 }
 
 // standing says what there is to wait for, after an asking that ended so; nothing if it is of no use to ask again.
-func standing(err error, name string) string {
+func standing(err error, name string, every time.Duration) string {
 	switch {
 	case client.IsRefused(err, frames.Unavailable), client.IsRefused(err, frames.RateLimited):
-		return fmt.Sprintf("%s is away; asking again every %v (Ctrl-C ends)", name, askEvery)
+		return fmt.Sprintf("%s is away; asking again every %v (Ctrl-C ends)", name, every)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("%s was asked and has not accepted yet; asking again every %v (Ctrl-C ends)", name, askEvery)
+		return fmt.Sprintf("%s was asked and has not accepted yet; asking again every %v (Ctrl-C ends)", name, every)
 	}
 	return ""
 }

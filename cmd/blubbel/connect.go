@@ -20,7 +20,7 @@ const leaving = 2 * time.Second
 // relayFlags say where to connect, and as whom.
 type relayFlags struct {
 	keyFile
-	Relay string `help:"The relay: host:port." default:"127.0.0.1:8000" placeholder:"HOST:PORT" env:"BLUBBEL_RELAY"`
+	Relay string `help:"The relay: host:port (${default})." default:"127.0.0.1:8000" placeholder:"HOST:PORT" env:"BLUBBEL_RELAY"`
 }
 
 // connect logs in.

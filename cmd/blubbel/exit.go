@@ -68,6 +68,8 @@ func explain(err error, friend string) error {
 			"do not trust this relay, or the network: %w", err))
 	case errors.As(err, &ended):
 		return withCode(exitUnconfirmed, errors.New(hasEnded(ended, friend)))
+	case errors.Is(err, client.ErrGivenUp):
+		return withCode(exitUnconfirmed, fmt.Errorf("the program of %s could not go on", friend))
 	case errors.Is(err, client.ErrSilent):
 		return withCode(exitUnconfirmed, fmt.Errorf("%s does not answer any more: gone, or kept from us by the relay", friend))
 	case errors.Is(err, client.ErrReplaced):
@@ -99,7 +101,7 @@ func ending(session *client.Session, friend string) string {
 	if ended, ok := errors.AsType[*client.Ended](session.Err()); ok {
 		return hasEnded(ended, friend)
 	}
-	return friend + " is gone"
+	return friend + " has ended the session"
 }
 
 func explainRefusal(r *client.Refused, friend string) error {

@@ -15,7 +15,7 @@ import (
 
 // keyFile is where the user's own key is.
 type keyFile struct {
-	Key string `help:"File with your secret key." default:"${key}" placeholder:"FILE" env:"BLUBBEL_KEY"`
+	Key string `help:"File with your secret key (${default})." default:"${key}" placeholder:"FILE" env:"BLUBBEL_KEY"`
 }
 
 // keygen makes a key.

@@ -15,7 +15,7 @@ const confirming = 30 * time.Second
 // listen waits for friends.
 type listen struct {
 	relayFlags
-	Peer []string `help:"File with the public key of a friend to accept; may be given more than once." placeholder:"FILE"`
+	Peer []string `help:"File with the public key of a friend to accept; may be given more than once. Nobody else is accepted." placeholder:"FILE"`
 	Once bool     `help:"End when the first session does."`
 }
 
@@ -110,6 +110,9 @@ func (d door) host(ctx context.Context, f friend) {
 	case errors.Is(err, client.ErrReplaced), ctx.Err() != nil:
 		return // there is a newer one, or nobody who would want to know
 	case err == nil:
+		if err := session.End(ctx, ""); err == nil { // there is nothing to answer
+			leave(session)
+		}
 		d.say("%s", ending(session, f.name))
 	default:
 		err = explain(err, f.name)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
+	"time"
 
 	"github.com/mdeiml/blubbel-server/client"
 )
@@ -13,16 +15,17 @@ import (
 func pipe(ctx context.Context, session *client.Session, s streams, peer friend) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	out := &counting{Writer: screen(s.out, peer.name)}
 	shown := make(chan struct{})
 	go func() { // ends with the session, or ctx
 		defer close(shown)
-		if err := show(ctx, session, screen(s.out, peer.name)); err != nil {
+		if err := show(ctx, session, out); err != nil {
 			cancel(err)
 		}
 	}()
 	err := send(ctx, session, s.in)
 	if err == nil {
-		<-shown // what the friend said meanwhile
+		part(session, out, shown)
 	}
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		err = cause
@@ -97,4 +100,40 @@ func show(ctx context.Context, session *client.Session, out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// staying is how long we stay, when all that we had to say is confirmed, for a friend who says nothing more.
+const staying = 2 * time.Second
+
+// part waits until the friend has come to an end, too, or has nothing more to say.
+func part(session *client.Session, out *counting, shown <-chan struct{}) {
+	for before := int64(-1); out.n.Load() != before; {
+		before = out.n.Load()
+		select {
+		case <-shown:
+			leave(session)
+			return
+		case <-time.After(staying):
+		}
+	}
+}
+
+// leave waits, not for long, until the friend knows that we have had everything.
+func leave(session *client.Session) {
+	select {
+	case <-session.Done():
+	case <-time.After(staying):
+	}
+}
+
+// counting counts what is written.
+type counting struct {
+	io.Writer
+	n atomic.Int64
+}
+
+// Write writes.
+func (c *counting) Write(b []byte) (int, error) {
+	c.n.Add(1)
+	return c.Writer.Write(b)
 }

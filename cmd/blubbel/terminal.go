@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -46,9 +47,12 @@ func (t *terminal) resize() {
 
 // close gives the terminal back.
 func (t *terminal) close() {
-	_, _ = io.WriteString(t.out, "\r\x1b[K") // no prompt stays behind
+	_, _ = io.WriteString(t.out, "\r\n") // what was typed stays to be seen
 	_ = term.Restore(int(t.in.Fd()), t.before)
 }
+
+// longestLine is what golang.org/x/term takes, in characters.
+const longestLine = 4096
 
 // chatting is a conversation on a terminal.
 type chatting struct {
@@ -77,7 +81,7 @@ func (t *terminal) talk(ctx context.Context, c *chatting, asked <-chan struct{})
 			return c.over(err)
 		case line, more := <-lines:
 			if !more {
-				return c.leave()
+				return c.end()
 			}
 			if err := c.typed(ctx, line, again); err != nil {
 				return c.over(err)
@@ -87,7 +91,7 @@ func (t *terminal) talk(ctx context.Context, c *chatting, asked <-chan struct{})
 		case session := <-again:
 			c.begin(session)
 		case <-ctx.Done():
-			return c.leave()
+			return c.end()
 		}
 	}
 }
@@ -119,6 +123,9 @@ func (c *chatting) acceptAgain(ctx context.Context, again chan<- *client.Session
 
 // typed sends a line, in a newer session if there is one.
 func (c *chatting) typed(ctx context.Context, line string, again <-chan *client.Session) error {
+	if utf8.RuneCountInString(line) >= longestLine {
+		c.say("a typed line has at most %d characters; what was behind them is lost (a pipe takes any length)", longestLine)
+	}
 	err := c.send(ctx, line)
 	if errors.Is(err, client.ErrReplaced) {
 		c.begin(<-again)
@@ -143,24 +150,20 @@ func (c *chatting) send(ctx context.Context, line string) error {
 func (c *chatting) over(err error) error {
 	if _, ended := errors.AsType[*client.Ended](err); err == nil || ended {
 		c.say("%s", ending(c.session, c.peer.name))
-		return unconfirmed(c.session, nil)
+		return c.end()
 	}
 	return unconfirmed(c.session, explain(err, c.peer.name))
 }
 
-// leave ends the session.
-func (c *chatting) leave() error {
+// end says that this is all, and gives the friend a while to confirm it.
+func (c *chatting) end() error {
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
 	if c.session.End(ctx, "") != nil {
 		return unconfirmed(c.session, nil)
 	}
-	select {
-	case err := <-c.heard: // what the friend said meanwhile
-		return unconfirmed(c.session, explain(err, c.peer.name))
-	case <-ctx.Done():
-		return nil
-	}
+	leave(c.session)
+	return nil
 }
 
 // lines returns what is typed, until Ctrl-D, Ctrl-C, or the end of the terminal.
