@@ -11,6 +11,7 @@ import (
 // aborted is the last record of a side that gives the session up: its body is a code (1), which says what it noticed.
 type aborted struct {
 	err   error
+	taken uint64 // messages, until then: what the application does with the others is no affair of the peer's
 	said  bool
 	at    time.Time // when it was said
 	tries int       // to say it again, if the relay refuses it

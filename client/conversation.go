@@ -65,6 +65,9 @@ func (c *conversation) produce(now time.Time) (record []byte, r sentRecord, err 
 		return nil, r, nil
 	}
 	content.Next, content.Received, content.Taken = c.opener.Next(), c.in.received, c.in.taken
+	if c.farewell != nil {
+		content.Taken = c.farewell.taken
+	}
 	r.counter, r.at, r.asks = c.sealer.Counter(), now, content.Kind != e2e.Confirm
 	if content.Number > 0 {
 		r.message = c.out.waiting()

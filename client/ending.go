@@ -27,11 +27,13 @@ func (c *conversation) takeEnd() {
 
 // parted reports whether both have said and taken everything, and the peer knows that we have.
 func (c *conversation) parted() bool {
-	return c.ending && c.endTaken && c.out.texts() == 0 && !c.asks && !c.out.asking()
+	return c.ending && c.endTaken && c.out.texts() == 0 && !c.asks && c.out.waiting() == nil && !c.out.asking()
 }
 
 // abort gives the session up: the peer is told why.
-func (c *conversation) abort(err error) { c.farewell = &aborted{err: err, tries: 3} }
+func (c *conversation) abort(err error) {
+	c.farewell = &aborted{err: err, taken: c.in.taken, tries: 3}
+}
 
 // silent reports whether there will never be anything to say again.
 func (c *conversation) silent(now time.Time) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -153,6 +154,52 @@ func TestNothingIsSaidBehindTheLast(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestWhatArrivedIsHandedOutOnceWhenTheSessionIsLost(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
+		for i := range 3 {
+			if err := toBob.Send(t.Context(), fmt.Append(nil, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		r.rules(func(*connection, *connection, frames.Raw) verdict { return verdict(frames.NoSession) })
+		if err := toAlice.Send(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		<-toAlice.Done()
+		var heard []string
+		for text, err := range toAlice.Messages(t.Context()) {
+			if err == nil {
+				heard = append(heard, string(text))
+			} else if !IsRefused(err, frames.NoSession) {
+				t.Error(err)
+			}
+			if len(heard) > 3 {
+				break
+			}
+		}
+		if !slices.Equal(heard, []string{"0", "1", "2"}) {
+			t.Errorf("heard %q", heard)
+		}
+	})
+}
+
+func TestTheLastIsSaidEvenIfNothingElseIs(t *testing.T) {
+	c := newCouple(t)
+	c.settle()
+	c.alice.end("")
+	c.send(c.alice)
+	if err := c.deliver(c.alice); err != nil {
+		t.Fatal(err)
+	}
+	c.bob.takeEnd()
+	c.settle()
+	c.bob.end("")
+	if c.bob.parted() {
+		t.Error("Bob leaves before he has said his last")
+	}
 }
 
 func TestATextThatIsNotTakenIsNotConfirmed(t *testing.T) {

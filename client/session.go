@@ -177,9 +177,6 @@ func (s *Session) receive(ctx context.Context) (text []byte, err error) {
 func (s *Session) taken() {
 	s.client.mu.Lock()
 	defer s.client.mu.Unlock()
-	if s.talk.mute {
-		return // what the peer has not learnt by now it will not
-	}
 	s.talk.take()
 	s.client.poke()
 }
