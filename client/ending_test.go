@@ -186,6 +186,37 @@ func TestWhatArrivedIsHandedOutOnceWhenTheSessionIsLost(t *testing.T) {
 	})
 }
 
+func TestASessionThatIsOverStillAnswers(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
+		r.mu.Lock()
+		r.delay = func(frames.Raw) time.Duration { return time.Second } // so that one is done before the other
+		r.mu.Unlock()
+		began := time.Now()
+		for _, s := range []*Session{toBob, toAlice} {
+			go func() {
+				for text, err := range s.Messages(t.Context()) {
+					t.Errorf("%q, %v", text, err)
+				}
+				if err := s.End(t.Context(), ""); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		synctest.Wait()
+		if err := toBob.End(t.Context(), ""); err != nil {
+			t.Error(err)
+		}
+		for _, s := range []*Session{toBob, toAlice} {
+			if _, err := over(s); !errors.Is(err, s.talk.how) {
+				t.Error(err)
+			}
+		}
+		if d := time.Since(began); d > 10*time.Second {
+			t.Errorf("it takes %v until both know", d)
+		}
+	})
+}
+
 func TestTheLastIsSaidEvenIfNothingElseIs(t *testing.T) {
 	c := newCouple(t)
 	c.settle()

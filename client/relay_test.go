@@ -14,6 +14,7 @@ import (
 // relay is a small relay in virtual time: it forwards what its rule does not refuse or swallow.
 type relay struct {
 	mu    sync.Mutex
+	began time.Time
 	users map[string]*connection // by key
 	delay func(f frames.Raw) time.Duration
 	rule  func(sender, recipient *connection, f frames.Raw) verdict
@@ -24,6 +25,7 @@ type connection struct {
 	conn   net.Conn
 	key    frames.Key
 	number uint64
+	last   time.Duration // when the newest frame that takes its time arrives, since the relay began
 	out    chan []byte
 }
 
@@ -37,6 +39,7 @@ const (
 
 func startTestRelay() *relay {
 	return &relay{
+		began: time.Now(),
 		users: make(map[string]*connection),
 		delay: func(frames.Raw) time.Duration { return 0 },
 		rule:  func(*connection, *connection, frames.Raw) verdict { return forwarded },
@@ -89,7 +92,8 @@ func (r *relay) read(c *connection) {
 		c.number++
 		number := c.number
 		if d := r.delay(f); d > 0 {
-			time.AfterFunc(d, func() {
+			c.last = max(c.last+1, time.Since(r.began)+d) // order is kept
+			time.AfterFunc(c.last-time.Since(r.began), func() {
 				r.mu.Lock()
 				defer r.mu.Unlock()
 				r.forward(c, number, f)

@@ -129,12 +129,8 @@ func (s *Session) next(ctx context.Context, yield func([]byte, error) bool) bool
 }
 
 // hear takes a record. opened reports whether it is one of this session; else the error says what is wrong with it. A session
-// that is over hears nothing more.
+// that is over still answers: the peer may want to know that we have had its last.
 func (s *Session) hear(now time.Time, record []byte) (opened bool, err error) {
-	if s.err != nil {
-		_, err = s.talk.opener.Open(record)
-		return err == nil, err
-	}
 	before := s.talk.opener.Next()
 	err = s.talk.hear(now, record)
 	if s.talk.opener.Next() == before {
