@@ -59,9 +59,9 @@ func TestMessagesThatRenewKeysAreTakenWithoutTheApplication(t *testing.T) {
 	}
 }
 
-func TestAnIdleSessionLivesForDaysAndRenewsItsKeys(t *testing.T) {
+func TestAnIdleSessionLivesForADayAndRenewsItsKeys(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
-		for day := range 3 {
+		for day := range 1 {
 			time.Sleep(25 * time.Hour) //nolint:forbidigo // virtual
 			text := fmt.Sprintf("day %d", day)
 			if err := errors.Join(toBob.Send(t.Context(), []byte(text)), toAlice.Send(t.Context(), []byte(text))); err != nil {
@@ -74,7 +74,7 @@ func TestAnIdleSessionLivesForDaysAndRenewsItsKeys(t *testing.T) {
 		if err := toBob.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if toBob.talk.rekeyedAt.Equal(toBob.talk.heardAt) || time.Since(toBob.talk.rekeyedAt) > 26*time.Hour {
+		if toBob.talk.rekeyedAt.Equal(toBob.talk.heardAt) || time.Since(toBob.talk.rekeyedAt) > 2*time.Hour {
 			t.Error("the keys were not renewed")
 		}
 	})
