@@ -83,7 +83,9 @@ func (r *relay) read(c *connection) {
 		f, err := frames.Read(in, frames.MaxPayload)
 		r.mu.Lock()
 		if err != nil {
-			delete(r.users, string(c.key))
+			if r.users[string(c.key)] == c { // else there is a newer one
+				delete(r.users, string(c.key))
+			}
 			close(c.out)
 			c.conn.Close()
 			r.mu.Unlock()
