@@ -186,6 +186,24 @@ func TestWhatArrivedIsHandedOutOnceWhenTheSessionIsLost(t *testing.T) {
 	})
 }
 
+func TestASessionThatHasFailedHearsNothingMore(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, _ *relay, toBob, toAlice *Session) {
+		bob := toAlice.client
+		bob.mu.Lock()
+		toAlice.finish(ErrSilent)
+		bob.mu.Unlock()
+		if err := toBob.Send(t.Context(), []byte("too late")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for text, err := range toAlice.Messages(t.Context()) {
+			if !errors.Is(err, ErrSilent) {
+				t.Errorf("%q, %v", text, err)
+			}
+		}
+	})
+}
+
 func TestASessionThatIsOverStillAnswers(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
 		r.mu.Lock()

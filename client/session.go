@@ -129,8 +129,12 @@ func (s *Session) next(ctx context.Context, yield func([]byte, error) bool) bool
 }
 
 // hear takes a record. opened reports whether it is one of this session; else the error says what is wrong with it. A session
-// that is over still answers: the peer may want to know that we have had its last.
+// that has ended well still answers: the peer may want to know that we have had its last. One that has not hears nothing.
 func (s *Session) hear(now time.Time, record []byte) (opened bool, err error) {
+	if s.talk.mute {
+		_, err = s.talk.opener.Open(record)
+		return err == nil, err
+	}
 	before := s.talk.opener.Next()
 	err = s.talk.hear(now, record)
 	if s.talk.opener.Next() == before {
