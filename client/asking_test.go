@@ -99,6 +99,7 @@ func TestTwoWhoAskAtOnceGetOneSession(t *testing.T) {
 func TestAPeerThatBeginsAnewIsNotDisturbedByTheOldSession(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, r *relay, old, toAlice *Session) {
 		bob := toAlice.client
+		synctest.Wait() // until Bob has nothing more to say to the old Alice, which a true relay would refuse
 		if err := old.client.Close(); err != nil {
 			t.Fatal(err)
 		}
