@@ -23,6 +23,7 @@ type ConnectionActor struct {
 	registry *actor.PID
 	log      *logrus.Entry
 
+	mail     *Mailbox
 	state    actor.ReceiveFunc
 	reader   *reader
 	out      output
@@ -35,9 +36,10 @@ type ConnectionActor struct {
 
 // ConnectionProps makes a ConnectionActor that owns conn.
 func ConnectionProps(shared *Shared, conn net.Conn, registry *actor.PID) *actor.Props {
+	mail := NewMailbox(shared, func(_ actor.Context, message any) { Abandon(message) })
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &ConnectionActor{shared: shared, conn: conn, registry: registry, log: shared.Log}
-	}, WithSafeMailbox(shared, func(_ actor.Context, message any) { Abandon(message) }))
+		return &ConnectionActor{shared: shared, conn: conn, registry: registry, log: shared.Log, mail: mail}
+	}, mail.Props())
 }
 
 // Receive implements actor.Actor.
@@ -50,18 +52,22 @@ func (c *ConnectionActor) Receive(ctx actor.Context) {
 	case *actor.Stopped, *actor.Restarting:
 	default:
 		c.state(ctx)
+		if err := c.out.settled(); err != nil {
+			ctx.Stop(ctx.Self())
+		}
 	}
 }
 
 func (c *ConnectionActor) start(ctx actor.Context) {
 	c.state = c.anonymous
-	c.out = output{shared: c.shared, conn: c.conn, connection: ctx.Self()}
-	c.reader = newReader(c.shared, c.conn, ctx.Self())
+	socket := newSocket(c.conn)
+	c.out = output{shared: c.shared, conn: c.conn, socket: socket, connection: ctx.Self(), mail: c.mail}
+	c.reader = newReader(c.shared, c.conn, socket, ctx.Self())
 	c.log = c.log.WithField("connection", ctx.Self().Id)
 	if c.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
 		c.log.WithField("remote", c.conn.RemoteAddr().String()).Debug("connection opened")
 	}
-	c.shared.Running.Add(1)
+	c.shared.running.Add(1)
 	go c.reader.run() // ends with the stream, at the latest when stop closes the socket
 }
 
@@ -79,10 +85,7 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	}
 	c.reader.stop()
 	c.reader.window.close()
-	c.out.closing = true
-	for _, out := range c.out.queue {
-		out.fail()
-	}
+	c.out.stop()
 	if c.asking != nil {
 		c.asking.settleAll(0)
 	}
@@ -119,11 +122,11 @@ func (c *ConnectionActor) joining(ctx actor.Context) {
 func (c *ConnectionActor) online(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case Deliver:
-		m.Run.delivered = true
-		c.out.push(outgoing{run: m.Run, away: m.Away})
+		c.mail.Mark()
+		c.out.push(m.Run)
 	case Refuse:
-		m.Run.returned = true
-		c.out.push(outgoing{run: m.Run, code: m.Code, text: m.Text})
+		c.mail.Mark()
+		c.out.push(m.Run)
 	case *actor.Terminated: // the UserActor was stopped; nobody can speak for this client any more
 		ctx.Stop(ctx.Self())
 	default:
@@ -139,15 +142,22 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 			panic(m.crash) // as if it were ours
 		}
 		c.ended(ctx, m)
-	case written:
+	case flush:
+		c.out.soon, c.out.now = false, true
+	case ready:
 		if m.crash != nil {
 			panic(m.crash)
 		}
-		if m.err != nil || m.lastWord {
+		if err := c.out.goOn(m); err != nil {
 			ctx.Stop(ctx.Self())
-			return
 		}
-		c.out.written()
+	case tick:
+		if !c.out.tick(&c.out) {
+			c.log.Debug("closing a connection that takes nothing")
+			ctx.Stop(ctx.Self())
+		}
+	case parted:
+		ctx.Stop(ctx.Self())
 	case Drain:
 		c.draining = true
 		c.reader.stop()
@@ -165,16 +175,23 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 // judge answers a frame before login.
 func (c *ConnectionActor) judge(ctx actor.Context, chunk *Chunk) {
 	t, whole := chunk.frame()
+	c.mail.Mark()
 	run := chunk.run(0)
 	chunk.release() // the run holds it now
 	switch {
 	case t == frames.TypeLogin:
 		c.join(ctx, run, frames.Key(whole[frames.HeaderSize:]))
 	case t.Carries():
-		c.out.push(outgoing{run: run, code: frames.NotLoggedIn})
+		c.answer(run, frames.NotLoggedIn, "")
 	default:
-		c.out.push(outgoing{run: run, code: frames.Unsupported})
+		c.answer(run, frames.Unsupported, "")
 	}
+}
+
+// answer tells the client that what it sent was refused.
+func (c *ConnectionActor) answer(run *Run, code frames.Code, text string) {
+	run.code, run.text = code, text
+	c.out.push(run)
 }
 
 func (c *ConnectionActor) join(ctx actor.Context, run *Run, key frames.Key) {
@@ -195,14 +212,14 @@ func (c *ConnectionActor) joined(ctx actor.Context) {
 	c.watched = c.login.User
 	ctx.Watch(c.watched)
 	c.reader.login.Store(c.login)
-	c.out.push(outgoing{run: run, answer: frames.LoginAccepted{}.Append(nil)})
+	c.out.push(run)
 }
 
 func (c *ConnectionActor) refuseLogin(code frames.Code, text string) {
 	run := c.asking
 	c.asking, c.login = nil, nil
 	c.state = c.anonymous
-	c.out.push(outgoing{run: run, code: code, text: text})
+	c.answer(run, code, text)
 }
 
 // ended: the reader is through. Everything it took is settled.

@@ -8,43 +8,74 @@ import (
 )
 
 // Ledger counts frames by what became of them: taken = delivered + refused + in flight. It counts StartSession,
-// AcceptSession and Message on logged-in connections, from the moment they were read whole. All methods are safe for
-// concurrent use.
+// AcceptSession and Message on logged-in connections, from the moment they were read whole, a chunk or a run at a time.
+// All methods are safe for concurrent use.
 type Ledger struct {
-	taken, delivered atomic.Uint64
-	refused          [frames.LastCode + 1]atomic.Uint64
-	deadLetters      atomic.Uint64
+	taken       counter
+	_           [64]byte // readers count taken, writers delivered: not on one cache line
+	delivered   counter
+	refused     [frames.LastCode + 1]counter
+	deadLetters atomic.Uint64
 }
+
+// counter is a Tally that counts.
+type counter struct{ frames, bytes atomic.Uint64 }
+
+func (c *counter) add(frames, bytes int) {
+	c.frames.Add(uint64(frames)) //nolint:gosec // neither is ever negative
+	c.bytes.Add(uint64(bytes))   //nolint:gosec // likewise
+}
+
+func (c *counter) read() Tally { return Tally{Frames: c.frames.Load(), Bytes: c.bytes.Load()} }
+
+// Tally is a number of frames, and how many bytes they had when they were read, headers included.
+type Tally struct{ Frames, Bytes uint64 }
+
+func (t Tally) plus(o Tally) Tally  { return Tally{t.Frames + o.Frames, t.Bytes + o.Bytes} }
+func (t Tally) minus(o Tally) Tally { return Tally{t.Frames - o.Frames, t.Bytes - o.Bytes} }
 
 // Account is what a Ledger says at one moment. While frames are under way its parts may be a few frames apart.
 type Account struct {
-	Taken, Delivered uint64
-	Refused          map[frames.Code]uint64 // by code; codes that never occurred are absent
-	InFlight         int64
-	DeadLetters      uint64 // frames that the actors mislaid and that were refused nevertheless: each is a bug
+	Taken, Delivered Tally
+	Refused          map[frames.Code]Tally // by code; codes that never occurred are absent
+	InFlight         Tally                 // taken, and neither delivered nor refused so far
+	DeadLetters      uint64                // frames that the actors mislaid and that were refused nevertheless: each is a bug
 }
 
 // Read returns the account.
 func (l *Ledger) Read() Account {
-	// Taken is read last, so that in flight is never too small.
-	a := Account{Delivered: l.delivered.Load(), DeadLetters: l.deadLetters.Load(), Refused: map[frames.Code]uint64{}}
+	// Taken is read last, so that in flight is never less than nothing.
+	a := Account{Delivered: l.delivered.read(), DeadLetters: l.deadLetters.Load(), Refused: map[frames.Code]Tally{}}
 	settled := a.Delivered
 	for code := range l.refused {
-		if n := l.refused[code].Load(); n > 0 {
-			a.Refused[frames.Code(code)] = n
-			settled += n
+		if t := l.refused[code].read(); t.Frames > 0 {
+			a.Refused[frames.Code(code)] = t
+			settled = settled.plus(t)
 		}
 	}
-	a.Taken = l.taken.Load()
-	a.InFlight = int64(a.Taken - settled) //nolint:gosec // a difference of counters of what one process handled
+	a.Taken = l.taken.read()
+	a.InFlight = a.Taken.minus(settled)
 	return a
 }
 
-// String shows the account on one line.
+// String shows the account on one line, in frames.
 func (a Account) String() string {
+	refused := map[frames.Code]uint64{}
+	for code, t := range a.Refused {
+		refused[code] = t.Frames
+	}
 	return fmt.Sprintf("taken %d, delivered %d, refused %v, in flight %d, dead letters %d",
-		a.Taken, a.Delivered, a.Refused, a.InFlight, a.DeadLetters)
+		a.Taken.Frames, a.Delivered.Frames, refused, a.InFlight.Frames, a.DeadLetters)
 }
 
 // Mislaid counts a frame that the actors mislaid.
 func (l *Ledger) Mislaid() { l.deadLetters.Add(1) }
+
+// settle counts an outcome: delivered (code 0), or refused.
+func (l *Ledger) settle(count, bytes int, code frames.Code) {
+	if code == 0 {
+		l.delivered.add(count, bytes)
+	} else {
+		l.refused[code].add(count, bytes)
+	}
+}

@@ -1,188 +1,280 @@
 package actors
 
 import (
-	"fmt"
-	"log/slog"
-	"runtime"
-	"runtime/debug"
+	"sync"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Proto.Actor drops the message on which an actor panics, and whatever is queued when an actor stops, both without a
-// word. safeMailbox does not: it stands between a mailbox and its actor, sees every message first, and
+// Mailbox is the mailbox of every actor of the relay. Proto.Actor's own drop the message on which an actor panics, and
+// whatever is queued when an actor stops, both without a word. This one
 //
-//   - tries the failed message once more, in its place, after the supervisor has restarted or resumed the actor;
+//   - tries a failed message once more, in its place, after the supervisor has restarted or resumed the actor;
 //   - hands a message that fails again to quarantine, and goes on with the next;
 //   - abandons (see Abandon) what is left when the actor stops, and what comes later.
 //
-// All of its methods but the embedded mailbox's run where the actor runs, one at a time.
-type safeMailbox struct {
-	actor.Mailbox
-	actor.MessageInvoker // the actor's context
-	shared               *Shared
-	quarantine           func(ctx actor.Context, message any)
-	late                 []any // a failed message and what came behind it, to be served first
-	inHand               any
-	failures             int // of late[0]
-	again                any // the system message that was posted again
-	gone                 bool
+// A message may thus be handled a second time after it has had its effect. Mark notes that it had.
+//
+// A message that was sent by a [worker] is run by that worker, if nobody else runs the mailbox: see ride.
+type Mailbox struct {
+	shared     *Shared
+	quarantine func(ctx actor.Context, message any)
+	invoker    actor.MessageInvoker // the actor's context
+
+	mu      sync.Mutex // for the next five
+	posted  []any
+	system  []any // Proto.Actor's own messages, which go first
+	running bool  // somebody runs it, or is about to
+	paused  bool  // by a crash, until the supervisor has decided; changed by who runs it only
+	gone    bool  // the actor has stopped for good; likewise
+
+	urgent atomic.Bool // system is not empty
+
+	// Owned by who runs it.
+	worker   *worker // who that is; nil if nobody
+	batch    []any   // taken from posted
+	at       int     // of batch: the message in hand, or the next
+	inHand   bool    // it is being handled
+	marked   bool    // it has had its effect
+	failures int     // how often it crashed the actor
+	again    any     // the system message that was posted again
 }
 
-type (
-	wake struct{} // makes a mailbox serve what is late
-	last struct{} // is the last message of an actor that is gone
-)
+// NewMailbox returns the mailbox for one actor. Quarantine is told of a message on which the actor crashed twice; it runs
+// where the actor runs, on whatever state the crash left.
+func NewMailbox(shared *Shared, quarantine func(ctx actor.Context, message any)) *Mailbox {
+	return &Mailbox{shared: shared, quarantine: quarantine}
+}
 
-// WithSafeMailbox gives an actor a mailbox that loses nothing; shared.Running counts it until it is empty for good. Quarantine is told of a message on which the actor crashed
-// twice; it runs where the actor runs, on whatever state the crash left.
-func WithSafeMailbox(shared *Shared, quarantine func(ctx actor.Context, message any)) actor.PropsOption {
-	inner := actor.Unbounded()
+// Props makes an actor use the mailbox; the actor may be spawned once. [Shared.Wait] waits until it is empty for good.
+func (m *Mailbox) Props() actor.PropsOption {
 	return actor.WithMailbox(func() actor.Mailbox {
-		shared.Running.Add(1)
-		return &safeMailbox{Mailbox: inner(), shared: shared, quarantine: quarantine}
+		m.shared.running.Add(1)
+		return m
 	})
 }
 
-// RegisterHandlers puts the mailbox in front of the actor.
-func (m *safeMailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
-	m.MessageInvoker = invoker
-	m.Mailbox.RegisterHandlers(m, dispatcher)
+// Mark notes that the message in hand has had its effect: nothing of it is to be repeated, should the actor crash now. For the actor.
+func (m *Mailbox) Mark() { m.marked = m.inHand }
+
+// Marked reports whether the message in hand has had its effect before the actor crashed. For the actor.
+func (m *Mailbox) Marked() bool { return m.inHand && m.marked }
+
+// more reports whether there is a message behind the one in hand, for sure. For the actor.
+func (m *Mailbox) more() bool { return m.at+1 < len(m.batch) }
+
+// RegisterHandlers implements actor.Mailbox. The dispatcher is not used.
+func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) { m.invoker = invoker }
+
+// Start implements actor.Mailbox.
+func (m *Mailbox) Start() {}
+
+// UserMessageCount implements actor.Mailbox: how many messages wait that nobody has begun to look at.
+func (m *Mailbox) UserMessageCount() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.posted)
 }
 
-// InvokeUserMessage hands a message to the actor, behind those that are late.
-func (m *safeMailbox) InvokeUserMessage(message any) {
-	_, isWake := message.(wake)
-	switch {
-	case message == last{}:
-		m.shared.Running.Done()
-	case m.gone && !isWake:
+// PostUserMessage implements actor.Mailbox.
+func (m *Mailbox) PostUserMessage(message any) {
+	w := ride(message)
+	m.mu.Lock()
+	if m.gone {
+		m.mu.Unlock()
 		m.leave(message)
-	case len(m.late) > 0:
-		if !isWake {
-			m.late = append(m.late, message)
-		}
-		m.serve()
-	case !isWake:
-		m.inHand = message
-		m.MessageInvoker.InvokeUserMessage(message)
-		m.inHand = nil
+		return
+	}
+	m.posted = append(m.posted, message)
+	start := !m.running && !m.paused
+	m.running = m.running || start
+	m.mu.Unlock()
+	switch {
+	case !start:
+	case w != nil:
+		w.ready = append(w.ready, m)
+	default:
+		m.shared.pool.start(m)
 	}
 }
 
-func (m *safeMailbox) serve() {
-	for len(m.late) > 0 && !m.gone {
-		m.MessageInvoker.InvokeUserMessage(m.late[0])
-		m.next()
+// PostSystemMessage implements actor.Mailbox.
+func (m *Mailbox) PostSystemMessage(message any) {
+	m.mu.Lock()
+	m.system = append(m.system, message)
+	m.urgent.Store(true)
+	start := !m.running
+	m.running = true
+	m.mu.Unlock()
+	if start {
+		m.shared.pool.start(m)
 	}
 }
 
-func (m *safeMailbox) next() {
-	m.late[0] = nil
-	m.late = m.late[1:]
-	m.failures = 0
-}
+// turnLength is how many messages are handled before others get their turn.
+const turnLength = 300
 
-// EscalateFailure is called with the panic that a message led to.
-func (m *safeMailbox) EscalateFailure(reason, message any) {
-	crash := NewCrash(reason)
-	if m.inHand != nil {
-		m.late = append(m.late, m.inHand)
-		m.inHand = nil
-	}
-	if terminated, ok := message.(*actor.Terminated); ok { // handling one twice does no harm; not to handle it does
-		if m.again != message {
-			m.again = message
-			m.PostSystemMessage(terminated)
-		} else {
-			crash.Quarantined = true
-			m.putAside(terminated)
+// run handles messages until there are none, or enough.
+func (m *Mailbox) run(w *worker) {
+	m.worker = w
+	for left := turnLength; left > 0; {
+		if !m.handle(&left) {
+			return
 		}
 	}
-	if len(m.late) > 0 && !isSystem(message) {
+	m.worker = nil
+	m.shared.pool.start(m)
+}
+
+// handle handles at most left messages, and fewer if the actor crashes. It is false when the mailbox is not ours to run any more.
+func (m *Mailbox) handle(left *int) (ours bool) {
+	var system any // the one in hand
+	defer func() {
+		if p := recover(); p != nil {
+			m.failed(NewCrash(p), system)
+			ours = true
+		}
+	}()
+	for ; *left > 0; *left-- {
+		switch {
+		case m.urgent.Load():
+			system = m.nextSystem()
+			m.obey(system)
+			system = nil
+		case m.at < len(m.batch) && !m.paused:
+			m.inHand = true
+			m.invoker.InvokeUserMessage(m.batch[m.at])
+			m.next()
+		case !m.fetch():
+			return false
+		}
+	}
+	return true
+}
+
+// fetch takes what was posted, or, where there is nothing to do, gives the mailbox up.
+func (m *Mailbox) fetch() (ours bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case len(m.system) > 0:
+	case len(m.posted) > 0 && !m.paused:
+		m.batch, m.posted, m.at = m.posted, m.batch[:0], 0
+	default:
+		m.running, m.worker = false, nil
+		return false
+	}
+	return true
+}
+
+// next goes on behind the message in hand.
+func (m *Mailbox) next() {
+	m.batch[m.at] = nil
+	m.at++
+	m.inHand, m.marked, m.failures = false, false, 0
+	if m.at == len(m.batch) {
+		m.at = 0
+		if m.batch = m.batch[:0]; cap(m.batch) > keepLength {
+			m.batch = nil
+		}
+	}
+}
+
+// keepLength is how long a queue may be that is kept when it is empty: a flood is over one day, and its queue would stay.
+const keepLength = 1 << 10
+
+func (m *Mailbox) nextSystem() any {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	message := m.system[0]
+	if m.system = m.system[1:]; len(m.system) == 0 {
+		m.system = nil
+		m.urgent.Store(false)
+	}
+	return message
+}
+
+// obey handles a message of Proto.Actor's.
+func (m *Mailbox) obey(message any) {
+	switch message.(type) {
+	case *actor.SuspendMailbox:
+		m.pause(true)
+	case *actor.ResumeMailbox:
+		m.pause(false)
+	case *actor.Stop, *actor.Terminated: // the only ones that can end it
+		m.invoker.InvokeSystemMessage(message)
+		m.leaveAll()
+	default:
+		m.invoker.InvokeSystemMessage(message)
+	}
+}
+
+func (m *Mailbox) pause(paused bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.paused = paused && !m.gone
+}
+
+// failed is called with the panic that a message led to.
+func (m *Mailbox) failed(crash *Crash, system any) {
+	defer func() { _ = recover() }() // Proto.Actor logs through the host's logger; there is nothing to be done about a crash in there
+	switch terminated, ok := system.(*actor.Terminated); {
+	case ok && m.again != system: // handling one twice does no harm; not to handle it does
+		m.again = system
+		m.PostSystemMessage(terminated)
+	case ok:
+		crash.Quarantined = true
+		m.putAside(terminated)
+	case m.inHand && system == nil:
 		if m.failures++; m.failures > 1 {
 			crash.Quarantined = true
-			failed := m.late[0]
+			m.putAside(m.batch[m.at])
 			m.next()
-			m.putAside(failed)
 		}
 	}
-	m.PostUserMessage(wake{})
-	m.MessageInvoker.EscalateFailure(crash, nil)
+	m.inHand = false
+	m.invoker.EscalateFailure(crash, nil)
 }
 
 // putAside quarantines a message. A panic in here would end the process: nobody is left to recover it.
-func (m *safeMailbox) putAside(message any) {
+func (m *Mailbox) putAside(message any) {
 	defer func() {
-		if recover() != nil {
+		if recover() != nil && !m.Marked() {
 			m.leave(message)
 		}
 	}()
 	_, inner, _ := actor.UnwrapEnvelope(message)
-	m.quarantine(m.MessageInvoker.(actor.Context), inner)
+	m.quarantine(m.invoker.(actor.Context), inner)
 }
 
-func isSystem(message any) bool {
-	switch message.(type) {
-	case actor.SystemMessage, actor.MailboxMessage:
-		return true
+// leaveAll abandons what is queued if the actor is gone for good.
+func (m *Mailbox) leaveAll() {
+	self := m.invoker.(actor.Context)
+	if _, alive := self.ActorSystem().ProcessRegistry.GetLocal(self.Self().Id); alive || m.gone {
+		return
 	}
-	return false
-}
-
-// InvokeSystemMessage notices when the actor is gone.
-func (m *safeMailbox) InvokeSystemMessage(message any) {
-	m.MessageInvoker.InvokeSystemMessage(message)
-	switch message.(type) {
-	case *actor.Stop, *actor.Terminated: // the only ones that can end it
-		self := m.MessageInvoker.(actor.Context)
-		if _, alive := self.ActorSystem().ProcessRegistry.GetLocal(self.Self().Id); alive || m.gone {
-			return
-		}
-		m.gone = true
-		for _, left := range m.late {
-			m.leave(left)
-		}
-		m.late = nil
-		m.PostSystemMessage(&actor.ResumeMailbox{}) // a mailbox suspended by a crash would keep the rest for ever
-		m.PostUserMessage(last{})
+	m.mu.Lock()
+	posted := m.posted
+	m.posted, m.gone, m.paused = nil, true, false
+	m.mu.Unlock()
+	if m.marked {
+		m.next()
 	}
+	for _, message := range m.batch[m.at:] {
+		m.leave(message)
+	}
+	for _, message := range posted {
+		m.leave(message)
+	}
+	m.batch, m.at = nil, 0
+	m.shared.running.Done()
 }
 
 // leave abandons a message. A panic in here would leave the rest of the queue behind.
-func (m *safeMailbox) leave(message any) {
+func (m *Mailbox) leave(message any) {
 	m.shared.contain(func() {
 		_, inner, _ := actor.UnwrapEnvelope(message)
 		Abandon(inner)
 	})
 }
-
-// Crash is the reason a supervisor gets for an actor's panic.
-type Crash struct {
-	Value       any
-	Stack       []byte
-	Quarantined bool // the message crashed the actor twice and was put aside
-}
-
-// NewCrash makes a Crash of what recover returned. It is to be called where that was.
-func NewCrash(value any) *Crash {
-	if crash, ok := value.(*Crash); ok { // of a goroutine, passed on by its actor
-		return crash
-	}
-	return &Crash{Value: value, Stack: debug.Stack()}
-}
-
-// String tells what may be told: a runtime error or a mistake of the relay's own in its words, of anything else only the type,
-// for its value may hold what belongs to clients.
-func (c *Crash) String() string {
-	switch v := c.Value.(type) {
-	case runtime.Error:
-		return v.Error()
-	case bug:
-		return string(v)
-	}
-	return fmt.Sprintf("panic with a value of type %T", c.Value)
-}
-
-// LogValue keeps the value out of Proto.Actor's own log.
-func (c *Crash) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -70,7 +70,7 @@ func TestSafeMailboxTriesAgainInPlaceAndPutsAside(t *testing.T) {
 			always := actor.NewOneForOneStrategy(100, 0, func(any) actor.Directive { return directive })
 			pid := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return a },
 				actor.WithGuardian(always),
-				actors.WithSafeMailbox(shared, func(_ actor.Context, m any) { notes <- fmt.Sprintf("aside %v", m) }),
+				actors.NewMailbox(shared, func(_ actor.Context, m any) { notes <- fmt.Sprintf("aside %v", m) }).Props(),
 			))
 			for i := 1; i <= 9; i++ {
 				system.Root.Send(pid, note(fmt.Sprint(i)))
@@ -114,7 +114,7 @@ func TestSafeMailboxAbandonsWhatIsLeft(t *testing.T) {
 						panic("now")
 					}
 				}
-			}, actors.WithSafeMailbox(shared, func(actor.Context, any) { t.Error("nothing is to be put aside") }),
+			}, actors.NewMailbox(shared, func(actor.Context, any) { t.Error("nothing is to be put aside") }).Props(),
 				actor.WithGuardian(actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })))
 			pid := system.Root.Spawn(props)
 			for _, name := range []string{"first", "second", "third", "fourth"} {

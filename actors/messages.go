@@ -8,7 +8,8 @@ import (
 	"github.com/mdeiml/blubbel-server/frames"
 )
 
-// Every message of the relay, grouped by who understands it. Exported ones cross from one kind of actor to another.
+// Every message of the relay, grouped by who understands it. Exported ones cross from one kind of actor to another. Those on
+// a frame's way are a pointer and nothing else, because Go then makes an interface of them without allocating.
 
 // Understood by the Registry.
 type (
@@ -36,15 +37,9 @@ type (
 // Understood by a UserActor.
 type (
 	// Take is a chunk of its own client. From the reader.
-	Take struct {
-		quiet
-		Chunk *Chunk
-	}
+	Take struct{ Chunk *Chunk }
 	// Hear is a run of a peer to its client. From the peer's UserActor; a StartSession possibly by way of the Registry.
-	Hear struct {
-		Run *Run
-		Seq uint64 // as in Join; 0 from a UserActor
-	}
+	Hear struct{ Run *Run }
 	// Answered says what the recipient's UserActor made of a StartSession: it was passed on (code 0, and User is whom to
 	// send to from now on), or is to be refused, and comes back with it.
 	Answered struct {
@@ -86,20 +81,10 @@ type (
 		Login *Login
 		Code  frames.Code
 	}
-	// Deliver is for its client. Away is the refusal should the connection end before it is written.
-	Deliver struct {
-		quiet
-		Run  *Run
-		Away frames.Code
-	}
-	// Refuse tells its client that what it sent was refused: an Error for every frame of the run. Text is for people; empty
-	// means the code's own.
-	Refuse struct {
-		quiet
-		Run  *Run
-		Code frames.Code
-		Text string
-	}
+	// Deliver is for its client.
+	Deliver struct{ Run *Run }
+	// Refuse tells its client that what it sent was refused: an Error for every frame of the run.
+	Refuse struct{ Run *Run }
 	// Drain asks to stop reading at the next frame border, and to answer the parent with Drained once everything taken is settled.
 	Drain struct{ quiet }
 	// Close asks to say why (number 0) and to close.
@@ -118,12 +103,6 @@ type (
 		refusal *frames.Refusal // why, if the client's bytes are at fault
 		request frames.Type     // the frame at fault
 		number  uint64
-	}
-	written struct { // what was handed to a writer is settled
-		quiet
-		crash    *Crash // of the writer
-		err      error  // of the socket
-		lastWord bool   // nothing is written after it
 	}
 )
 
@@ -145,6 +124,33 @@ type quiet struct{}
 
 // IgnoreDeadLetterLogging implements actor.IgnoreDeadLetterLogging.
 func (quiet) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging implements actor.IgnoreDeadLetterLogging.
+func (Take) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging implements actor.IgnoreDeadLetterLogging.
+func (Deliver) IgnoreDeadLetterLogging() {}
+
+// IgnoreDeadLetterLogging implements actor.IgnoreDeadLetterLogging.
+func (Refuse) IgnoreDeadLetterLogging() {}
+
+// ride returns the worker that sends a message, if one does, and takes it off the message: whoever runs the mailbox that the
+// message is for may pass it on. Senders put it there just before.
+func ride(message any) (w *worker) {
+	switch m := message.(type) {
+	case Take:
+		w, m.Chunk.worker = m.Chunk.worker, nil
+	case Hear:
+		w, m.Run.worker = m.Run.worker, nil
+	case Deliver:
+		w, m.Run.worker = m.Run.worker, nil
+	case flush:
+		w, m.worker = m.worker, nil
+	case *actor.MessageEnvelope: // of a host's middleware
+		return ride(m.Message)
+	}
+	return w
+}
 
 // abandoner is a message that holds something somebody waits for, and that must not just vanish with a mailbox.
 type abandoner interface {
@@ -168,26 +174,15 @@ func (m Join) abandon() bool {
 	return false
 }
 
-func (m received) abandon() bool {
-	if m.chunk.at == 0 { // else a run holds it
-		m.chunk.release()
-	}
-	return false
-}
+func (m received) abandon() bool { m.chunk.release(); return false }
 
 func (m Take) abandon() bool {
-	if m.Chunk.taken {
-		return false
-	}
 	mislaid := !m.Chunk.login.over.Load()
 	m.Chunk.refuseRest()
 	return mislaid
 }
 
 func (m Hear) abandon() bool {
-	if m.Run.heard {
-		return false
-	}
 	run, code := m.Run, Pair(0).Away(EventOf(m.Run.Type))
 	mislaid := !run.chunk.login.over.Load()
 	if run.Type == frames.TypeStart { // its sender's walk waits for the answer
@@ -198,12 +193,7 @@ func (m Hear) abandon() bool {
 	return mislaid
 }
 
-func (m Introduce) abandon() bool {
-	if m.Run.introduced {
-		return false
-	}
-	return Hear{Run: m.Run}.abandon()
-}
+func (m Introduce) abandon() bool { return Hear{Run: m.Run}.abandon() }
 
 func (m Answered) abandon() bool {
 	if m.Code != 0 { // the run comes with it
@@ -212,16 +202,6 @@ func (m Answered) abandon() bool {
 	return false
 }
 
-func (m Deliver) abandon() bool {
-	if !m.Run.delivered {
-		m.Run.refuse(m.Away, "")
-	}
-	return false
-}
+func (m Deliver) abandon() bool { m.Run.refuse(m.Run.away, ""); return false }
 
-func (m Refuse) abandon() bool {
-	if !m.Run.returned {
-		m.Run.settleAll(m.Code)
-	}
-	return false
-}
+func (m Refuse) abandon() bool { m.Run.settleAll(m.Run.code); return false }

@@ -1,10 +1,9 @@
 package actors
 
 import (
-	"errors"
 	"io"
 	"net"
-	"os"
+	"runtime"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -12,207 +11,245 @@ import (
 	"github.com/mdeiml/blubbel-server/frames"
 )
 
-// output is the writing side of a socket. Its ConnectionActor owns it, and lends what is to be written to a writer: a goroutine
-// that lives as long as one batch. Nothing here grows but by runs, whose memory their senders' windows bound.
+// output is the writing side of a socket. It belongs to its ConnectionActor, which writes itself what the operating system
+// takes at once. Only when that takes no more does a goroutine wait for the socket, with nothing in its hands. Nothing
+// here grows but by runs, whose memory their senders' windows bound.
 type output struct {
 	shared     *Shared
 	conn       net.Conn
+	socket     socket
 	connection *actor.PID
-	queue      []outgoing
-	writing    bool
-	lastWord   []byte // the Error to close with
+	mail       *Mailbox
+	queue      []*Run // in order; those of the round come first
+	done       int    // so many of the queue are settled
+	round      *round // what is being written; nil if nothing is
+	soon       bool   // flush will come
+	now        bool   // the client is the only one who waits for what is queued
+	waiting    bool   // ready will come
 	closing    bool   // nothing is queued any more: what is left is written, then the last word
+	parting    bool   // that is done
+	lastWord   []byte // the Error to close with
+	worker     *worker
+
+	slow
 }
 
-// outgoing is a run on its way to the socket.
-type outgoing struct {
-	run    *Run
-	code   frames.Code // why its sender gets it back; 0 if it is for this client
-	text   string      // of those Errors; empty for the code's own
-	away   frames.Code // the refusal if the socket fails first; for those with code 0
-	answer []byte      // what to write for the run in its place; for LoginAccepted
-}
+// Understood by the ConnectionActor, from its output.
+type (
+	flush struct{ *output } // the time to write what came together has come
+	ready struct {          // the socket has taken n bytes more, or would take some, or never will
+		quiet
+		n     int
+		err   error
+		crash *Crash
+	}
+	parted struct{ quiet } // the last word is said
+)
 
-// writeSize is how many bytes are written at once, about: as many as there are with the frame that exceeds it.
-const writeSize = 64 << 10
-
-// stages are where they are put together: no frame makes one grow.
-var stages = pool(writeSize + largeBuffer + frames.MaxGrowth)
+// IgnoreDeadLetterLogging implements actor.IgnoreDeadLetterLogging.
+func (flush) IgnoreDeadLetterLogging() {}
 
 // push queues what is to be written. What comes after the last word is settled as the socket would have failed.
-func (o *output) push(out outgoing) {
-	if o.closing {
-		out.fail()
-		return
+func (o *output) push(run *Run) {
+	switch {
+	case o.closing:
+		o.fail(run)
+	case o.busy && run.code == 0 && run.Type.Carries():
+		run.refuse(frames.Busy, "")
+	default:
+		o.queue = append(o.queue, run)
+		o.now = o.now || run.alone || run.code != 0 || !run.Type.Carries()
 	}
-	o.queue = append(o.queue, out)
-	o.flush()
 }
 
 // finish writes what is queued and then the last word, empty for none.
 func (o *output) finish(lastWord []byte) {
-	if o.closing {
-		return
-	}
-	o.closing, o.lastWord = true, lastWord
-	o.flush()
-}
-
-// flush lends the queue to a writer, if there is anything to write and nobody at it.
-func (o *output) flush() {
-	if o.writing || len(o.queue) == 0 && !o.closing {
-		return
-	}
-	w := &writer{output: o, batch: o.queue, lastWord: o.closing}
-	o.queue, o.writing = nil, true
-	o.shared.Running.Add(1)
-	go w.run() // ends with the batch, or by the socket's write deadline, or when the ConnectionActor closes the socket
-}
-
-// written takes note that a writer is done.
-func (o *output) written() {
-	o.writing = false
-	o.flush()
-}
-
-// fail settles what was not written. A mistake in here costs the run, no more: whoever calls it has others to settle.
-func (out outgoing) fail() {
-	out.run.chunk.shared.contain(func() {
-		switch {
-		case out.code != 0 || out.answer != nil:
-			out.run.settleAll(out.code) // its sender is this client
-		default:
-			out.run.refuse(out.away, "")
-		}
-	})
-}
-
-// writer writes one batch, and settles it.
-type writer struct {
-	output   *output // only what never changes
-	batch    []outgoing
-	lastWord bool
-	buffer   []byte
-	ends     []int // for each frame in buffer, where it ends
-}
-
-func (w *writer) run() {
-	o := w.output
-	defer o.shared.Running.Done()
-	done := written{lastWord: w.lastWord}
-	defer func() {
-		if p := recover(); p != nil {
-			done.crash = NewCrash(p)
-		}
-		for _, out := range w.batch {
-			out.fail()
-		}
-		o.shared.Root.Send(o.connection, done)
-	}()
-	stage := stages.Get().(*[]byte)
-	w.buffer = *stage
-	done.err = w.write()
-	stages.Put(stage)
-	if done.err == nil && w.lastWord {
-		done.err = w.farewell()
+	if !o.closing {
+		o.closing, o.lastWord, o.now = true, lastWord, true
 	}
 }
 
-// write writes the batch, a buffer at a time, and settles what the operating system took.
-func (w *writer) write() error {
-	for len(w.batch) > 0 {
-		w.buffer, w.ends = w.buffer[:0], w.ends[:0]
-		for _, out := range w.batch {
-			if !w.encode(out) {
-				break
-			}
-		}
-		n, err := w.send(w.buffer)
-		w.settle(n)
-		if err != nil {
-			return err
-		}
+// settled is to be called when a message was handled: it writes, now or soon. A run that shares its chunk with others is
+// not written at once: their recipients come first, and what comes for ours meanwhile goes along.
+func (o *output) settled() error {
+	switch {
+	case o.waiting || !o.now && (o.soon || o.idle()):
+	case o.now && !o.mail.more():
+		return o.flush()
+	case !o.now:
+		o.soon = true
+		o.shared.pool.start(later{o})
 	}
 	return nil
 }
 
-// settle settles the frames that ended within the first n bytes of the buffer.
-func (w *writer) settle(n int) {
-	for _, end := range w.ends {
-		if end > n {
-			return
-		}
-		if w.batch[0].run.settle(w.batch[0].code) {
-			w.batch = w.batch[1:]
-		}
-	}
+// later is the job to send flush once others had their turn.
+type later struct{ *output }
+
+func (l later) run(w *worker) {
+	runtime.Gosched()
+	l.worker = w
+	l.shared.Root.Send(l.connection, flush{l.output})
 }
 
-// encode appends what is not settled of a run, frame by frame; false when the buffer is full.
-func (w *writer) encode(out outgoing) bool {
-	out.run.each(func(whole []byte, number uint64) bool {
+func (o *output) idle() bool { return o.round == nil && o.done == len(o.queue) }
+
+// flush writes until the operating system takes no more, or everything is written.
+func (o *output) flush() error {
+	o.now = false
+	for o.fill() {
+		n, err := o.socket.write(o.round.rest())
+		o.wrote(n)
 		switch {
-		case len(w.buffer) >= writeSize:
-			return false
-		case out.answer != nil:
-			w.buffer = append(w.buffer, out.answer...)
-		case out.code != 0:
-			w.buffer = out.refusal(number).Append(w.buffer)
-		default: // the sender's key in place of the recipient's
-			from, rest := out.run.From(), whole[frames.HeaderSize+out.run.keySize:]
-			w.buffer = frames.AppendHeader(w.buffer, out.run.Type, len(from)+len(rest))
-			w.buffer = append(append(w.buffer, from...), rest...)
+		case err != nil:
+			return err
+		case o.round != nil:
+			o.wait()
+			return nil
 		}
-		w.ends = append(w.ends, len(w.buffer))
+	}
+	o.drained()
+	return nil
+}
+
+// fill makes a round of what is queued; false if nothing is.
+func (o *output) fill() bool {
+	switch {
+	case o.round != nil:
 		return true
-	})
-	return len(w.buffer) < writeSize
-}
-
-func (out outgoing) refusal(number uint64) frames.Error {
-	text := out.text
-	if text == "" {
-		text = out.code.Text()
+	case o.done == len(o.queue) && len(o.lastWord) == 0:
+		return false
 	}
-	return frames.Error{Code: out.code, Request: out.run.Type, Number: number, Text: text}
+	o.round = newRound(!o.socket.direct())
+	todo := o.queue[o.done:]
+	for _, run := range todo {
+		if o.round.full() || !o.round.add(run, len(todo) == 1) {
+			break
+		}
+	}
+	if len(todo) == 0 {
+		o.round.piece(o.lastWord, true)
+		o.lastWord = nil
+	}
+	return true
 }
 
-// send writes b. It fails when the socket takes nothing for as long as the write deadline.
-func (w *writer) send(b []byte) (n int, err error) {
+// wrote takes note of what the operating system took.
+func (o *output) wrote(n int) {
+	o.done += o.round.wrote(n)
+	if o.round.written() {
+		o.round.put()
+		o.round = nil
+	}
+	if o.done == len(o.queue) {
+		clear(o.queue)
+		o.queue, o.done = o.queue[:0], 0
+		if cap(o.queue) > keepLength {
+			o.queue = nil
+		}
+	}
+}
+
+// wait waits for the socket. It keeps no more than it must.
+func (o *output) wait() {
+	var pieces [][]byte
+	if o.socket.direct() {
+		o.round = o.round.begun()
+	} else {
+		pieces = o.round.rest()
+	}
+	o.waiting = true
+	o.began(o)
+	o.shared.running.Add(1)
+	o.shared.pool.start(&waiter{o, pieces}) // ends when the socket takes something, or when the ConnectionActor closes it
+}
+
+// waiter is the job to wait for a socket.
+type waiter struct {
+	output *output // only what never changes
+	pieces [][]byte
+}
+
+func (w *waiter) run(*worker) {
 	o := w.output
-	for n < len(b) {
-		if err := o.conn.SetWriteDeadline(time.Now().Add(o.shared.Limits.WriteDeadline)); err != nil {
-			return n, err
+	defer o.shared.running.Done()
+	var m ready
+	defer func() {
+		if p := recover(); p != nil {
+			m.crash = NewCrash(p)
 		}
-		more, err := o.conn.Write(b[n:])
-		n += more
-		if err != nil && (more == 0 || !errors.Is(err, os.ErrDeadlineExceeded)) {
-			return n, err
-		}
-	}
-	return n, nil
+		o.shared.Root.Send(o.connection, m)
+	}()
+	m.n, m.err = o.socket.wait(w.pieces)
 }
+
+// goOn goes on after a wait.
+func (o *output) goOn(m ready) error {
+	o.waiting = false
+	if o.round != nil {
+		o.wrote(m.n)
+	}
+	if m.err != nil {
+		return m.err
+	}
+	return o.flush()
+}
+
+// drained is called when everything is written.
+func (o *output) drained() {
+	o.caughtUp()
+	if o.closing && !o.parting {
+		o.parting = true
+		o.shared.running.Add(1)
+		o.shared.pool.start(farewell{o})
+	}
+}
+
+// fail settles a run that is not written because the connection is over. A mistake in here costs the run, no more: whoever
+// calls it has others to settle.
+func (o *output) fail(run *Run) {
+	o.shared.contain(func() {
+		if run.code != 0 || !run.Type.Carries() {
+			run.settleAll(run.code) // its sender is this client
+		} else {
+			run.refuse(run.away, "")
+		}
+	})
+}
+
+// stop settles everything that is not written. The socket is closed.
+func (o *output) stop() {
+	o.closing = true
+	if o.round != nil {
+		o.shared.contain(o.round.settleFrames)
+		if !o.waiting {
+			o.round.put() // else somebody may still look at it
+		}
+		o.round = nil
+	}
+	for _, run := range o.queue[o.done:] {
+		o.fail(run)
+	}
+	o.queue, o.done = nil, 0
+	o.slow.stop()
+}
+
+// farewell is the job to close in good order after the last word.
+type farewell struct{ *output }
 
 // lingering is how long the client may go on sending after the last word, lest a reset takes it away (docs/protocol.md, "Closing").
 const lingering = 500 * time.Millisecond
 
-// farewell writes the last word, shuts the writing side, and throws away what still comes.
-func (w *writer) farewell() error {
-	o := w.output
-	if len(o.lastWord) == 0 {
-		return nil
+func (f farewell) run(*worker) { // ends within that time, or when the ConnectionActor closes the socket
+	defer f.shared.running.Done()
+	defer func() {
+		_ = recover() // of a connection of the host's; it is closed next
+		f.shared.Root.Send(f.connection, parted{})
+	}()
+	if half, ok := f.conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
 	}
-	if _, err := w.send(o.lastWord); err != nil {
-		return err
+	if f.conn.SetReadDeadline(time.Now().Add(lingering)) == nil {
+		_, _ = io.Copy(io.Discard, f.conn) // until the client closes, or time is up
 	}
-	if half, ok := o.conn.(interface{ CloseWrite() error }); ok {
-		if err := half.CloseWrite(); err != nil {
-			return err
-		}
-	}
-	if err := o.conn.SetReadDeadline(time.Now().Add(lingering)); err != nil {
-		return err
-	}
-	_, _ = io.Copy(io.Discard, o.conn) // until the client closes, or time is up
-	return nil
 }

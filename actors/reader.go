@@ -16,21 +16,23 @@ import (
 type reader struct {
 	shared     *Shared
 	conn       net.Conn
-	window     *window
+	socket     socket
+	window     window
 	connection *actor.PID
 	login      atomic.Pointer[Login] // set by the ConnectionActor before it settles the Login
 	quit       atomic.Bool           // set by the ConnectionActor: stop at the next frame border
 
 	// Owned by run.
+	worker worker
 	buffer *[]byte
 	have   []byte // what was read and is not handed over: the start of buffer
 	number uint64 // request number of the frame that have begins with
 	eager  bool   // the last read would have filled a small buffer: there is more to come
 }
 
-func newReader(shared *Shared, conn net.Conn, connection *actor.PID) *reader {
+func newReader(shared *Shared, conn net.Conn, socket socket, connection *actor.PID) *reader {
 	return &reader{
-		shared: shared, conn: conn, window: newWindow(shared.Limits.Window), connection: connection, number: 1,
+		shared: shared, conn: conn, socket: socket, window: window{size: int64(shared.Limits.Window)}, connection: connection, number: 1,
 	}
 }
 
@@ -42,7 +44,7 @@ func (r *reader) stop() {
 
 // run reads until the stream ends. Its end is a message, too, sent when everything before it is settled.
 func (r *reader) run() {
-	defer r.shared.Running.Done()
+	defer r.shared.running.Done()
 	end := ended{}
 	defer func() {
 		if p := recover(); p != nil {
@@ -64,22 +66,35 @@ func (r *reader) run() {
 	}
 }
 
-// read reads what there is, into a buffer that fits.
+// read reads what there is, once there is something.
 func (r *reader) read() error {
 	r.window.room()
+	n, err := r.socket.read(r)
+	if r.buffer != nil {
+		r.eager = n >= min(len(*r.buffer)-len(r.have), smallBuffer)
+		r.have = (*r.buffer)[:len(r.have)+n]
+	}
+	if n > 0 {
+		return nil // an error comes again
+	}
+	return err
+}
+
+// space implements room.
+func (r *reader) space() []byte {
 	size := smallBuffer
 	if r.eager || len(r.have) == smallBuffer {
 		size = largeBuffer
 	}
 	r.hold(size)
-	free := (*r.buffer)[len(r.have):]
-	n, err := r.conn.Read(free)
-	r.have = (*r.buffer)[:len(r.have)+n]
-	r.eager = n >= min(len(free), smallBuffer)
-	if n > 0 {
-		return nil // an error comes again
+	return (*r.buffer)[len(r.have):]
+}
+
+// idle implements room: while nothing comes no buffer is held.
+func (r *reader) idle() {
+	if len(r.have) == 0 {
+		r.drop()
 	}
-	return err
 }
 
 // hold makes the buffer have at least this size, keeping what was read.
@@ -138,35 +153,44 @@ func refusalOf(err error) *frames.Refusal {
 	return refusal
 }
 
-// mostFrames is how many frames a chunk has at most. The books kept for a frame are longer than the shortest frames, so without this a
-// flood of those would take much more memory than the window shows. A full buffer of messages has less.
-const mostFrames = 256
+const (
+	// mostFrames is how many frames a chunk has at most. The books kept for a frame are longer than the shortest frames, so
+	// without this a flood of those would take much more memory than the window allows at once. A full buffer of messages has less.
+	mostFrames = 256
+	// books is how many bytes the books of a frame take at most, about: a run of its own.
+	books = 160
+)
 
 // whole returns how many bytes of have, and how many frames, are whole frames: at most one before login. The error says
 // why there is not one more; there is none when no more were wanted.
-func (r *reader) whole(limit int, loggedIn bool) (n int, count uint64, err error) {
-	rest, most := r.have, uint64(mostFrames)
+func (r *reader) whole(limit int, loggedIn bool) (n, count int, err error) {
+	most, taken, takenBytes := mostFrames, 0, 0
 	if !loggedIn {
 		most = 1
 	}
-	for count < most {
-		f, left, err := frames.Cut(rest, limit)
+	rest := r.have
+	for ; count < most && err == nil; count++ {
+		var f frames.Raw
+		f, rest, err = frames.Cut(rest, limit)
 		if err != nil {
-			return n, count, err
+			break
 		}
-		if f.Type.Carries() && loggedIn {
-			r.shared.Ledger.taken.Add(1)
+		if f.Type.Carries() {
+			taken++
+			takenBytes += frames.HeaderSize + len(f.Payload)
 		}
-		rest = left
-		n = len(r.have) - len(rest)
-		count++
 	}
-	return n, count, nil
+	if loggedIn && taken > 0 {
+		r.shared.Ledger.taken.add(taken, takenBytes)
+	}
+	return len(r.have) - len(rest), count, err
 }
 
 // ask hands the first frame, of n bytes, to the ConnectionActor, and waits until it is answered.
 func (r *reader) ask(n int) {
-	c := r.chunk(n, nil)
+	c := &Chunk{shared: r.shared, window: &r.window, bytes: r.have[:n], number: r.number, weight: 1}
+	c.open.Store(1)
+	r.window.take(1)
 	r.shared.Root.Send(r.connection, received{chunk: c})
 	r.window.until(int64(len(*r.buffer)))
 	if c.open.Load() > 0 { // the ConnectionActor stopped; somebody may still read the chunk
@@ -177,10 +201,16 @@ func (r *reader) ask(n int) {
 	r.number++
 }
 
-// take hands the first n bytes to the UserActor, buffer and all, and keeps the rest in a new one.
-func (r *reader) take(n int, count uint64, login *Login) {
-	c := r.chunk(n, login)
-	c.buffer, c.weight = r.buffer, len(*r.buffer)
+// take hands the first n bytes to the UserActor, buffer and all, and keeps the rest in a new one. What actors do with it,
+// they do on this goroutine, if they are idle.
+func (r *reader) take(n, count int, login *Login) {
+	c := chunks.Get().(*Chunk)
+	c.shared, c.login, c.window = r.shared, login, &r.window
+	c.buffer, c.bytes, c.at, c.number = r.buffer, r.have[:n], 0, r.number
+	c.weight = len(*r.buffer) + count*books
+	c.worker = &r.worker
+	c.open.Store(1)
+	r.window.take(count * books)
 	rest := r.have[n:]
 	r.buffer, r.have = nil, nil
 	if len(rest) > 0 {
@@ -188,19 +218,7 @@ func (r *reader) take(n int, count uint64, login *Login) {
 		r.window.take(len(*r.buffer))
 		r.have = (*r.buffer)[:copy(*r.buffer, rest)]
 	}
-	r.number += count
+	r.number += uint64(count) //nolint:gosec // at most mostFrames
 	r.shared.Root.Send(login.User, Take{Chunk: c})
-}
-
-// chunk makes a chunk of the first n bytes. It weighs one byte, until it owns its buffer: somebody holds it.
-func (r *reader) chunk(n int, login *Login) *Chunk {
-	c := &Chunk{
-		shared: r.shared, login: login, window: r.window, bytes: r.have[:n], number: r.number,
-	}
-	c.open.Store(1)
-	if login == nil {
-		c.weight = 1
-		r.window.take(1)
-	}
-	return c
+	r.worker.work()
 }

@@ -17,6 +17,7 @@ import (
 // Limits are what a connection and a user may use up.
 type Limits struct {
 	Window        int           // bytes of the relay's memory held for one connection
+	Stall         time.Duration // how long a socket may take less than stallBytes, while something waits, before its senders are told BUSY
 	WriteDeadline time.Duration // how long a socket may take nothing before it is closed
 	AskedBy       int           // requests of one user pending at others
 	AskedOf       int           // requests pending with one user, of peers without an open session
@@ -25,15 +26,16 @@ type Limits struct {
 
 // Shared is what all actors of one relay have in common. Nothing of it but the counters changes while the relay runs.
 type Shared struct {
-	Root    *actor.RootContext // how goroutines that are not actors send
-	Keys    frames.Keys
-	Limits  Limits
-	Log     *logrus.Entry
-	Ledger  Ledger
-	Running sync.WaitGroup // readers, writers and mailboxes: what may still hold a frame
+	Root   *actor.RootContext // how goroutines that are not actors send
+	Keys   frames.Keys
+	Limits Limits
+	Log    *logrus.Entry
+	Ledger Ledger
 
-	logins atomic.Uint64
-	salt   [16]byte // of the names that keys have in the log
+	pool    pool
+	running sync.WaitGroup // readers, those that wait for sockets, and mailboxes: what may still hold a frame
+	logins  atomic.Uint64
+	salt    [16]byte // of the names that keys have in the log
 }
 
 // NewShared returns what the actors of one relay share.
@@ -41,6 +43,13 @@ func NewShared(root *actor.RootContext, keys frames.Keys, limits Limits, log *lo
 	s := &Shared{Root: root, Keys: keys, Limits: limits, Log: log}
 	_, _ = rand.Read(s.salt[:]) // never fails
 	return s
+}
+
+// Wait waits until no frame is held by anybody any more, once the actors have stopped, and ends the goroutines that were
+// kept for the next.
+func (s *Shared) Wait() {
+	s.running.Wait()
+	s.pool.close()
 }
 
 // Alias is what a key is called in the log: 8 hex digits that mean nothing once the relay was stopped.
@@ -69,6 +78,3 @@ func (s *Shared) contain(f func()) {
 	}()
 	f()
 }
-
-// bug is the value of a panic of ours: something that cannot be. It holds no data of clients, so it may be logged.
-type bug string

@@ -19,6 +19,7 @@ type UserActor struct{ *user }
 // user is the state of a UserActor. It survives crashes: the actor starts again with the same.
 type user struct {
 	shared   *Shared
+	mail     *Mailbox
 	registry *actor.PID
 	key      frames.Key
 	phase    phase
@@ -51,10 +52,9 @@ type pair struct {
 
 // UserProps makes the UserActor of a key. The actor keeps the key.
 func UserProps(shared *Shared, key frames.Key, registry *actor.PID) *actor.Props {
-	u := &user{
-		shared: shared, registry: registry, key: key, pairs: map[string]*pair{}, farewells: map[string]int{},
-	}
-	return actor.PropsFromProducer(func() actor.Actor { return &UserActor{u} }, WithSafeMailbox(shared, u.quarantine))
+	u := &user{shared: shared, registry: registry, key: key, walking: walking{last: &stranger}}
+	u.mail = NewMailbox(shared, u.quarantine)
+	return actor.PropsFromProducer(func() actor.Actor { return &UserActor{u} }, u.mail.Props())
 }
 
 // Receive implements actor.Actor.
@@ -65,38 +65,42 @@ func (u *UserActor) Receive(ctx actor.Context) {
 		u.shared.contain(u.abandon)
 	case *actor.Terminated:
 		ctx.Send(ctx.Self(), departed{m.Who}) // system messages are not tried again after a crash
+	default:
+		if !u.mail.Marked() { // else its effect was had before a crash
+			u.handle(ctx)
+			u.mail.Mark()
+		}
+		u.walk(ctx)
+		u.left(ctx)
+	}
+}
+
+// handle does what a message is for, but for the walk.
+func (u *UserActor) handle(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case Take:
+		u.take(m.Chunk)
+	case Hear:
+		u.hear(ctx, m.Run)
+	case Answered:
+		u.answered(ctx, m)
+	case unavailable:
+		u.unavailable(m.run)
+	case walk: // it is walked after every message
 	case Join:
 		u.join(ctx, m)
 	case departed:
 		u.gone(ctx, m.connection)
+	case Ended:
+		u.ended(ctx, m)
 	case LetGo:
-		u.letGo(ctx, m.Peer)
+		u.letGo(m.Peer)
 	case Vacated:
 		ctx.Stop(ctx.Self())
 	case GiveUp:
 		if u.login != nil {
 			ctx.Send(u.login.Connection, Close{Code: frames.Internal})
 		}
-	default:
-		u.converse(ctx)
-	}
-}
-
-// converse: what the client sends, and what peers send.
-func (u *UserActor) converse(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
-	case Take:
-		u.take(ctx, m.Chunk)
-	case walk:
-		u.walk(ctx)
-	case Hear:
-		u.hear(ctx, m)
-	case Answered:
-		u.answered(ctx, m)
-	case unavailable:
-		u.unavailable(ctx, m.run)
-	case Ended:
-		u.ended(ctx, m)
 	default:
 		Abandon(m)
 	}
@@ -121,29 +125,26 @@ func (u *user) join(ctx actor.Context, m Join) {
 }
 
 // hear decides whether a peer's run reaches our client.
-func (u *user) hear(ctx actor.Context, m Hear) {
-	u.heard = max(u.heard, m.Seq)
-	run := m.Run
-	if run.heard { // handled before a crash
-		return
-	}
+func (u *user) hear(ctx actor.Context, run *Run) {
+	u.heard = max(u.heard, run.seq)
 	event, from := EventOf(run.Type), run.From()
 	p := u.pair(from)
 	room := u.invited < u.shared.Limits.AskedOf
 	state, code := p.state.Hear(event, Here{Connected: u.phase == online, Room: room})
-	away := p.state.Away(event)
-	run.heard = true
+	run.away = p.state.Away(event)
 	if code == 0 {
 		p.user = run.Sender()
 		u.set(p, state)
 	}
+	u.mail.Mark()
 	if event == Start {
 		ctx.Send(run.Sender(), Answered{Run: run, Code: code, User: ctx.Self()})
 	} else if code != 0 {
 		run.refuse(code, "")
 	}
 	if code == 0 {
-		ctx.Send(u.login.Connection, Deliver{Run: run, Away: away})
+		run.worker = u.mail.worker
+		ctx.Send(u.login.Connection, Deliver{Run: run})
 	}
 	u.vacateIfVacant(ctx) // the Registry did not let us go because of this very message
 }
@@ -169,20 +170,21 @@ func (u *user) gone(ctx actor.Context, who *actor.PID) {
 	for _, p := range u.pairs {
 		u.farewell(ctx, p)
 	}
-	u.left(ctx)
 }
 
 func (u *user) farewell(ctx actor.Context, p *pair) {
+	if u.farewells == nil {
+		u.farewells = map[string]int{}
+	}
 	u.farewells[string(p.peer)]++
 	ctx.Send(p.user, Ended{Peer: u.key, User: ctx.Self()})
 	u.set(p, p.state.Left(false))
 }
 
-func (u *user) letGo(ctx actor.Context, peer frames.Key) {
+func (u *user) letGo(peer frames.Key) {
 	if u.farewells[string(peer)]--; u.farewells[string(peer)] <= 0 {
 		delete(u.farewells, string(peer))
 	}
-	u.left(ctx)
 }
 
 // left goes on when the last login has ended for everybody.
@@ -218,12 +220,21 @@ func (u *user) pair(peer frames.Key) *pair {
 
 // set changes a pair's state, and what is counted of it.
 func (u *user) set(p *pair, to Pair) {
+	if p.state == to {
+		return
+	}
 	u.count(p.state, -1)
 	u.count(to, +1)
 	p.state = to
-	if to == 0 {
+	switch {
+	case to == 0:
 		delete(u.pairs, string(p.peer))
-	} else {
+		if u.last == p {
+			u.last = &stranger
+		}
+	case u.pairs == nil:
+		u.pairs = map[string]*pair{string(p.peer): p}
+	default:
 		u.pairs[string(p.peer)] = p
 	}
 }
@@ -242,28 +253,42 @@ func (u *user) count(s Pair, n int) {
 
 // quarantine settles a message on which the actor crashed twice.
 func (u *user) quarantine(ctx actor.Context, message any) {
+	walked := u.mail.Marked()
+	if !walked {
+		u.decline(ctx, message)
+	}
+	if _, taken := message.(Take); taken || walked {
+		u.skip()
+	}
+	ctx.Send(ctx.Self(), walk{})
+}
+
+// decline does what others wait for of a message on which the actor crashed; what was sent with it is refused.
+func (u *user) decline(ctx actor.Context, message any) {
 	switch m := message.(type) {
 	case Take:
-		u.enqueue(m.Chunk)
-		u.skip(ctx)
-	case walk:
-		u.skip(ctx)
+		u.take(m.Chunk)
 	case Hear:
-		u.heard = max(u.heard, m.Seq)
-		u.decline(ctx, m.Run)
+		u.heard = max(u.heard, m.Run.seq)
+		u.mail.Mark()
+		if m.Run.Type == frames.TypeStart {
+			ctx.Send(m.Run.Sender(), Answered{Run: m.Run, Code: frames.Internal})
+		} else {
+			m.Run.refuse(frames.Internal, "")
+		}
 		u.vacateIfVacant(ctx)
 	case Join:
 		u.heard = max(u.heard, m.Seq)
 		ctx.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.Internal})
 		u.vacateIfVacant(ctx)
 	case Answered:
-		u.answered(ctx, m) // others wait for what these do, so it is done once more; nothing is, that was done before
+		u.answered(ctx, m) // done once more; there is nobody to ask again
 	case unavailable:
-		u.unavailable(ctx, m.run)
+		u.unavailable(m.run)
 	case Ended:
 		u.ended(ctx, m)
 	case LetGo:
-		u.letGo(ctx, m.Peer)
+		u.letGo(m.Peer)
 	case departed:
 		u.gone(ctx, m.connection)
 	case *actor.Terminated:
@@ -272,19 +297,6 @@ func (u *user) quarantine(ctx actor.Context, message any) {
 		ctx.Stop(ctx.Self())
 	default:
 		Abandon(m)
-	}
-}
-
-// decline refuses a run on which the actor crashed.
-func (u *user) decline(ctx actor.Context, run *Run) {
-	switch {
-	case run.heard:
-	case run.Type == frames.TypeStart:
-		run.heard = true
-		ctx.Send(run.Sender(), Answered{Run: run, Code: frames.Internal})
-	default:
-		run.heard = true
-		run.refuse(frames.Internal, "")
 	}
 }
 

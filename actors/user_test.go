@@ -107,7 +107,7 @@ func TestALoginWaitsForTheFarewells(t *testing.T) {
 	s.system.Root.Send(user, Join{Login: s.login(bob, second.PID, nil), Seq: 2})
 	late := s.run(alice, frames.Message{Peer: bob, Body: []byte("under way")})
 	s.system.Root.Send(user, Hear{Run: late})
-	if m := next[Refuse](t, peerConnection); m.Code != frames.Offline || m.Run != late {
+	if m := next[Refuse](t, peerConnection); m.Run.code != frames.Offline || m.Run != late {
 		t.Errorf("refused %+v", m)
 	}
 	if n := len(second.got); n > 0 {
@@ -130,7 +130,7 @@ func TestAUserGoesWhenNobodyCanReachIt(t *testing.T) {
 		t.Errorf("heard %d", m.Heard)
 	}
 	alice := s.login(frames.Key("\x30\x01a"), peerConnection.PID, peer.PID)
-	s.system.Root.Send(user, Hear{Run: s.run(alice, frames.StartSession{Peer: bob}), Seq: 2})
+	s.system.Root.Send(user, Hear{Run: s.run(alice, frames.StartSession{Peer: bob}).Numbered(2)})
 	if m := next[Answered](t, peer); m.Code != frames.Unavailable {
 		t.Errorf("answered %+v", m)
 	}
@@ -167,7 +167,7 @@ func TestBothLeaveAtOnce(t *testing.T) {
 	}
 	s.system.Root.Send(users[0], Take{Chunk: s.chunk(logins[0], frames.StartSession{Peer: keys[1]})})
 	m := next[Introduce](t, registry)
-	s.system.Root.Send(users[1], Hear{Run: m.Run, Seq: 2})
+	s.system.Root.Send(users[1], Hear{Run: m.Run.Numbered(2)})
 	next[Deliver](t, connections[1]).Run.settleAll(0)
 	for _, c := range connections {
 		s.system.Root.Stop(c.PID)
@@ -180,17 +180,17 @@ func TestBothLeaveAtOnce(t *testing.T) {
 	if fmt.Sprint(seen) != fmt.Sprint(map[string]uint64{string(keys[0]): 1, string(keys[1]): 2}) {
 		t.Errorf("vacated: %v", seen)
 	}
-	if a := s.shared.Ledger.Read(); a.InFlight != 0 || a.Delivered != 1 {
+	if a := s.shared.Ledger.Read(); a.InFlight.Frames != 0 || a.Delivered.Frames != 1 {
 		t.Error(a)
 	}
 }
 
 func (s *stage) chunk(from *Login, list ...frames.Frame) *Chunk {
-	c := &Chunk{shared: s.shared, login: from, window: newWindow(1), number: 1}
+	c := &Chunk{shared: s.shared, login: from, window: &window{size: 1}, number: 1}
 	for _, f := range list {
 		c.bytes = f.Append(c.bytes)
-		s.shared.Ledger.taken.Add(1)
 	}
+	s.shared.Ledger.taken.add(len(list), len(c.bytes))
 	c.open.Store(1)
 	return c
 }

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -16,6 +18,7 @@ import (
 type walking struct {
 	chunks   []*Chunk // what our client sent and was not walked yet, in order
 	gathered []*pair  // whose run of the first chunk was not sent yet
+	last     *pair    // to whom the last Message was; there is a session with them
 
 	refused     *Run // the last run of frames of the first chunk that were refused, not sent yet
 	refusal     frames.Code
@@ -27,33 +30,30 @@ type walking struct {
 	declined bool // the answer was UNAVAILABLE, and we hold asking until it is time to say so
 }
 
-// take queues a chunk of our client and walks on.
-func (u *user) take(ctx actor.Context, c *Chunk) {
-	u.enqueue(c)
-	u.walk(ctx)
-}
-
-func (u *user) enqueue(c *Chunk) {
-	switch {
-	case c.taken: // before a crash; what is left of it is in chunks
-	case c.login != u.login || c.login.over.Load():
-		c.taken = true
-		c.refuseRest() // its login is over
-	default:
-		c.taken = true
-		u.chunks = append(u.chunks, c)
+// take queues a chunk of our client.
+func (u *user) take(c *Chunk) {
+	if c.login != u.login || c.login.over.Load() {
+		u.mail.Mark()
+		c.refuseRest()
+		return
 	}
+	u.chunks = append(u.chunks, c)
+	u.mail.Mark()
 }
 
+// walk walks on, where there is something to walk and nothing to wait for.
 func (u *user) walk(ctx actor.Context) {
 	for len(u.chunks) > 0 && u.asking == nil {
 		c := u.chunks[0]
 		for t, whole := c.frame(); whole != nil && u.asking == nil; t, whole = c.frame() {
 			u.frame(ctx, c, t, whole[frames.HeaderSize:])
 		}
+		if len(u.gathered) == 1 && u.refused == nil && c.at == len(c.bytes) {
+			u.gathered[0].run.alone = true
+		}
 		u.flush(ctx)
 		if u.asking == nil {
-			u.chunks = u.chunks[1:]
+			u.chunks = slices.Delete(u.chunks, 0, 1)
 			c.release()
 		}
 	}
@@ -61,6 +61,10 @@ func (u *user) walk(ctx actor.Context) {
 
 // frame judges the frame at the chunk's mark, and moves the mark behind it.
 func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte) {
+	if p := u.last; t == frames.TypeMessage && p.state&Open != 0 && bytes.HasPrefix(payload, p.peer) { // the rule, in short
+		u.gather(c, p)
+		return
+	}
 	if !t.Carries() {
 		code := frames.Unsupported
 		if t == frames.TypeLogin {
@@ -89,7 +93,7 @@ func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte)
 // stranger stands for whoever there is nothing with. It is never written to.
 var stranger pair
 
-// message gathers a Message.
+// message gathers a Message, if there is a session.
 func (u *user) message(c *Chunk, peer frames.Key) {
 	p, ok := u.pairs[string(peer)]
 	if !ok {
@@ -99,9 +103,14 @@ func (u *user) message(c *Chunk, peer frames.Key) {
 		u.refuse(c, code, "")
 		return
 	}
+	u.last = p
+	u.gather(c, p)
+}
+
+func (u *user) gather(c *Chunk, p *pair) {
 	if p.run == nil {
 		u.gathered = append(u.gathered, p)
-		p.run = c.run(len(peer))
+		p.run = c.run(len(p.peer))
 		return
 	}
 	p.run.add()
@@ -130,7 +139,7 @@ func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
 	}
 }
 
-// answered goes on after the peer's actor, or the Registry, has decided on our StartSession.
+// answered takes note of what the peer's actor, or the Registry, has decided on our StartSession.
 func (u *user) answered(ctx actor.Context, m Answered) {
 	if m.Run != u.asking {
 		return // answered before a crash
@@ -149,26 +158,21 @@ func (u *user) answered(ctx actor.Context, m Answered) {
 		u.declined = true
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		time.AfterFunc(unavailableAfter-time.Since(u.askedAt), func() { root.Send(self, unavailable{run: m.Run}) })
-		return
 	default:
 		u.asking.refuse(m.Code, "")
 		u.asking = nil
 	}
-	u.walk(ctx)
-	u.left(ctx)
 }
 
 // unavailableAfter is the time from a StartSession to UNAVAILABLE.
 const unavailableAfter = 20 * time.Millisecond
 
-func (u *user) unavailable(ctx actor.Context, run *Run) {
+func (u *user) unavailable(run *Run) {
 	if run != u.asking {
 		return
 	}
 	u.asking = nil
 	run.refuse(frames.Unavailable, "")
-	u.walk(ctx)
-	u.left(ctx)
 }
 
 // refuse refuses the frame at the chunk's mark. Refusals of one kind in a row travel together.
@@ -191,29 +195,28 @@ func (u *user) sendRefused() {
 
 // flush sends what was gathered.
 func (u *user) flush(ctx actor.Context) {
-	for len(u.gathered) > 0 {
-		u.sendRun(ctx, u.gathered[0])
-		u.gathered = u.gathered[1:]
+	for _, p := range u.gathered { // should we crash in here, those that are sent have no run any more
+		u.sendRun(ctx, p)
 	}
-	u.gathered = nil
+	u.gathered = u.gathered[:0]
 	u.sendRefused()
 }
 
 func (u *user) sendRun(ctx actor.Context, p *pair) {
 	if run := p.run; run != nil {
 		p.run = nil
+		run.worker = u.mail.worker
 		ctx.Send(p.user, Hear{Run: run})
 	}
 }
 
-// skip refuses the frame on which the walk crashed, and walks on in a message of its own.
-func (u *user) skip(ctx actor.Context) {
+// skip refuses the frame on which the walk crashed.
+func (u *user) skip() {
 	if len(u.chunks) > 0 && u.asking == nil {
 		if _, whole := u.chunks[0].frame(); whole != nil {
 			u.refuse(u.chunks[0], frames.Internal, "")
 		}
 	}
-	ctx.Send(ctx.Self(), walk{})
 }
 
 // dropChunks refuses what was not walked: its login is over. What was gathered is refused, too.

@@ -10,13 +10,12 @@ import (
 // window is the memory of the relay that one connection may hold. Its reader takes, whoever settles the last frame of a
 // chunk gives back; a reader whose window is used up does not read, so TCP slows its client down.
 type window struct {
-	size   int64
-	used   atomic.Int64
-	closed atomic.Bool
-	wake   chan struct{} // one slot; never closed
+	size    int64
+	used    atomic.Int64
+	closed  atomic.Bool
+	waiting atomic.Bool   // the reader is, or is about to
+	wake    chan struct{} // one slot; made by the first wait
 }
-
-func newWindow(size int) *window { return &window{size: int64(size), wake: make(chan struct{}, 1)} }
 
 // take takes n bytes without waiting. Owned by the reader.
 func (w *window) take(n int) { w.used.Add(int64(n)) }
@@ -33,6 +32,9 @@ func (w *window) close() {
 }
 
 func (w *window) signal() {
+	if !w.waiting.Load() {
+		return
+	}
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -46,20 +48,32 @@ func (w *window) room() { w.until(w.size) }
 func (w *window) quiet() { w.until(0) }
 
 func (w *window) until(used int64) {
+	if w.used.Load() <= used {
+		return
+	}
+	if w.wake == nil {
+		w.wake = make(chan struct{}, 1)
+	}
+	w.waiting.Store(true) // before the second look: who gives after that look sees it
 	for w.used.Load() > used && !w.closed.Load() {
 		<-w.wake
 	}
+	w.waiting.Store(false)
 }
 
-// The sizes of buffers: an idle connection holds a small one, a busy one reads as much as one largest frame.
+// The sizes of buffers: a largest frame fits in a large one.
 const (
 	smallBuffer = 4 << 10
-	largeBuffer = frames.HeaderSize + frames.MaxPayload
+	largeBuffer = 72 << 10 // what Go's allocator makes of one byte more than 64 KiB
 )
 
-var smallBuffers, largeBuffers = pool(smallBuffer), pool(largeBuffer)
+var (
+	smallBuffers, largeBuffers = buffers(smallBuffer), buffers(largeBuffer)
 
-func pool(size int) *sync.Pool {
+	_ [largeBuffer - frames.HeaderSize - frames.MaxPayload]struct{} // does not compile if it does not fit
+)
+
+func buffers(size int) *sync.Pool {
 	return &sync.Pool{New: func() any {
 		b := make([]byte, size)
 		return &b

@@ -51,7 +51,7 @@ var _ = Describe("Stopping the relay", func() {
 		account := r.inside.Account()
 		Expect(account.Refused).To(BeEmpty())
 		Expect(account.Delivered).To(Equal(account.Taken))
-		Expect(account.Delivered).To(Equal(got + 2)) // the StartSession and the AcceptSession
+		Expect(account.Delivered.Frames).To(Equal(got + 2)) // the StartSession and the AcceptSession
 	}, SpecTimeout(patience))
 
 	When("there is no time left", func() {

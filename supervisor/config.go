@@ -25,6 +25,9 @@ type Config struct {
 	// Window is how many bytes of the relay's memory one connection may hold, give or take a buffer (64 KiB). Default: 256 KiB; at least two largest frames
 	// (131,082 bytes), at most 1 GiB.
 	Window int
+	// Stall is for how long a socket may take less than 64 KiB, while messages wait to be written to it, until those and what
+	// comes after them are refused with BUSY. Who was stalled gets 100 ms instead for a minute. Default: 2 s; at least 10 ms.
+	Stall time.Duration
 	// WriteDeadline is for how long a socket may take nothing, while something waits to be written to it, until it is
 	// closed. Default: 10 s; at least 10 ms.
 	WriteDeadline time.Duration
@@ -71,6 +74,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MinKeyBits, 2048)
 	setDefault(&c.MaxKeyBits, 4096)
 	setDefault(&c.Window, 256<<10)
+	setDefault(&c.Stall, 2*time.Second)
 	setDefault(&c.WriteDeadline, 10*time.Second)
 	setDefault(&c.AskedBy, 64)
 	setDefault(&c.AskedOf, 64)
@@ -111,6 +115,7 @@ func (c Config) validate() error {
 		name      string
 		is, least time.Duration
 	}{
+		{"Stall", c.Stall, 10 * time.Millisecond},
 		{"WriteDeadline", c.WriteDeadline, 10 * time.Millisecond},
 		{"CrashWindow", c.CrashWindow, time.Millisecond},
 	} {

@@ -14,6 +14,7 @@ import (
 type Connections struct {
 	config   *Config
 	shared   *actors.Shared
+	mail     *actors.Mailbox
 	registry *actor.PID
 	phase    phase
 	busy     map[string]struct{} // ids of connections that are still draining
@@ -33,15 +34,19 @@ type emptied struct{}
 
 func connectionsProps(c *Config, shared *actors.Shared, registry *actor.PID) *actor.Props {
 	connections := &Connections{config: c, shared: shared, registry: registry}
+	connections.mail = actors.NewMailbox(shared, connections.quarantine)
 	return actor.PropsFromProducer(
 		func() actor.Actor { return connections },
 		actor.WithSupervisor(&closeConnection{crashLog{c.Log}}),
-		actors.WithSafeMailbox(shared, connections.quarantine),
+		connections.mail.Props(),
 	)
 }
 
 // Receive implements actor.Actor.
 func (c *Connections) Receive(ctx actor.Context) {
+	if c.mail.Marked() {
+		return
+	}
 	switch m := ctx.Message().(type) {
 	case *actor.Stopping:
 		c.phase = stopping // messages still come while the children stop
@@ -60,10 +65,14 @@ func (c *Connections) Receive(ctx actor.Context) {
 	default:
 		actors.Abandon(m)
 	}
+	c.mail.Mark()
 }
 
 // quarantine settles a message on which Connections crashed twice: what others wait for is done all the same.
 func (c *Connections) quarantine(ctx actor.Context, message any) {
+	if c.mail.Marked() {
+		return
+	}
 	switch m := message.(type) {
 	case *actor.Terminated:
 		c.drained(ctx, m.Who)

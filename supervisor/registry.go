@@ -12,6 +12,7 @@ import (
 type Registry struct {
 	config *Config
 	shared *actors.Shared
+	mail   *actors.Mailbox
 	users  map[string]*entry // by key
 	keys   map[string]string // by the id of the UserActor's PID
 	over   bool              // it is being stopped: who is spawned now, nobody would stop
@@ -24,15 +25,19 @@ type entry struct {
 
 func registryProps(c *Config, shared *actors.Shared) *actor.Props {
 	r := &Registry{config: c, shared: shared, users: map[string]*entry{}, keys: map[string]string{}}
+	r.mail = actors.NewMailbox(shared, r.decline)
 	return actor.PropsFromProducer(
 		func() actor.Actor { return r },
 		actor.WithSupervisor(&restart{crashLog{c.Log}, c.Crashes, c.CrashWindow}),
-		actors.WithSafeMailbox(shared, r.decline),
+		r.mail.Props(),
 	)
 }
 
 // Receive implements actor.Actor.
 func (r *Registry) Receive(ctx actor.Context) {
+	if r.mail.Marked() {
+		return
+	}
 	switch m := ctx.Message().(type) {
 	case actors.Join:
 		r.join(ctx, m)
@@ -48,6 +53,7 @@ func (r *Registry) Receive(ctx actor.Context) {
 	default:
 		actors.Abandon(m)
 	}
+	r.mail.Mark()
 }
 
 func (r *Registry) join(ctx actor.Context, m actors.Join) {
@@ -68,16 +74,13 @@ func (r *Registry) join(ctx actor.Context, m actors.Join) {
 }
 
 func (r *Registry) introduce(ctx actor.Context, m actors.Introduce) {
-	if !m.Run.Introduce() { // before a crash
-		return
-	}
 	e, ok := r.users[string(m.To)]
 	if !ok {
 		ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Unavailable})
 		return
 	}
 	e.sent++
-	ctx.Send(e.user, actors.Hear{Run: m.Run, Seq: e.sent})
+	ctx.Send(e.user, actors.Hear{Run: m.Run.Numbered(e.sent)})
 }
 
 func (r *Registry) vacate(ctx actor.Context, m actors.Vacate) {
@@ -97,15 +100,16 @@ func (r *Registry) forget(user *actor.PID) {
 
 // decline answers a message on which the Registry crashed twice.
 func (r *Registry) decline(ctx actor.Context, message any) {
+	if r.mail.Marked() {
+		return
+	}
 	switch m := message.(type) {
 	case *actor.Terminated:
 		r.forget(m.Who)
 	case actors.Join:
 		ctx.Send(m.Login.Connection, actors.Rejected{Login: m.Login, Code: frames.Internal})
 	case actors.Introduce:
-		if m.Run.Introduce() {
-			ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Internal})
-		}
+		ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Internal})
 	default:
 		actors.Abandon(m)
 	}

@@ -59,7 +59,7 @@ func (r *Relay) Spawn(parent actor.SpawnerContext, name string) (*actor.PID, err
 		system.Root,
 		frames.Keys{MinBits: r.config.MinKeyBits, MaxBits: r.config.MaxKeyBits, SeedRaw: r.config.SeedRawKeys},
 		actors.Limits{
-			Window: r.config.Window, WriteDeadline: r.config.WriteDeadline,
+			Window: r.config.Window, Stall: r.config.Stall, WriteDeadline: r.config.WriteDeadline,
 			AskedBy: r.config.AskedBy, AskedOf: r.config.AskedOf, Sessions: r.config.Sessions,
 		},
 		r.config.Log,
@@ -180,7 +180,7 @@ func (r *Relay) deadLetter(event any) {
 // ended is called when the tree is gone. Goroutines and mailboxes follow: the sockets are closed.
 func (r *Relay) ended(system *actor.ActorSystem) {
 	go func() { // ends when those have
-		r.shared.Running.Wait()
+		r.shared.Wait()
 		system.EventStream.Unsubscribe(r.letters)
 		close(r.done)
 	}()
@@ -198,7 +198,7 @@ func topProps(r *Relay) *actor.Props {
 	return actor.PropsFromProducer(
 		func() actor.Actor { return &top{relay: r, log: r.config.Log} },
 		actor.WithSupervisor(&resume{crashLog{r.config.Log}}),
-		actors.WithSafeMailbox(r.shared, func(_ actor.Context, message any) { actors.Abandon(message) }),
+		actors.NewMailbox(r.shared, func(_ actor.Context, message any) { actors.Abandon(message) }).Props(),
 	)
 }
 
