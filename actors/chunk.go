@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
+	"unique"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -15,6 +16,7 @@ import (
 type Login struct {
 	Number     uint64     // never used again
 	Key        frames.Key // owned by the Login
+	name       string     // the same
 	Connection *actor.PID // writes what is for the client
 	User       *actor.PID // set by the UserActor before it answers Joined
 	shared     *Shared
@@ -24,9 +26,13 @@ type Login struct {
 // NewLogin returns a login of a key on a connection, not joined yet. It keeps a copy of the key.
 func NewLogin(shared *Shared, key frames.Key, connection *actor.PID) *Login {
 	return &Login{
-		Number: shared.logins.Add(1), Key: append(frames.Key(nil), key...), Connection: connection, shared: shared,
+		Number: shared.logins.Add(1), Key: append(frames.Key(nil), key...), name: Name(key), Connection: connection, shared: shared,
 	}
 }
+
+// Name returns a key as what maps are indexed by. There is one copy of it, whoever knows the key: comparing with many users' keys
+// should not have to fetch each from memory.
+func Name(key frames.Key) string { return unique.Make(string(key)).Value() }
 
 // Chunk is what one read brought: whole frames, in order. It goes back to its reader when the last of them is settled, and is
 // used again: nobody may look at it after letting go of it.

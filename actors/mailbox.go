@@ -65,7 +65,9 @@ func (m *Mailbox) Marked() bool { return m.inHand && m.marked }
 func (m *Mailbox) more() bool { return m.at+1 < len(m.batch) }
 
 // RegisterHandlers implements actor.Mailbox. The dispatcher is not used.
-func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) { m.invoker = invoker }
+func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) {
+	m.invoker = invoker
+}
 
 // Start implements actor.Mailbox.
 func (m *Mailbox) Start() {}

@@ -22,13 +22,13 @@ type (
 	// Introduce is a StartSession to somebody whose UserActor the sender does not know. It is passed on as Hear, or, where
 	// nobody has the key, answered with Answered.
 	Introduce struct {
-		To  frames.Key
+		To  string // the key's Name
 		Run *Run
 	}
 	// Vacate is a UserActor's word that it has nobody and nothing. If Heard is all the Registry sent it, the Registry forgets it and
 	// answers Vacated; else there is no answer, and the UserActor will find what was sent.
 	Vacate struct {
-		Key   frames.Key
+		Key   string // its Name
 		User  *actor.PID
 		Heard uint64
 	}
@@ -50,11 +50,11 @@ type (
 	// Ended says that nothing is left of what there was with a peer, whose connection ended. It is answered with LetGo, and
 	// nothing is sent to that peer after it.
 	Ended struct {
-		Peer frames.Key
+		Peer string // the key's Name
 		User *actor.PID
 	}
 	// LetGo answers Ended.
-	LetGo struct{ Peer frames.Key }
+	LetGo struct{ Peer string }
 	// Vacated answers Vacate: nobody can reach this UserActor any more.
 	Vacated struct{}
 	// GiveUp says that this UserActor crashes too often: it closes its connection, which ends its sessions.

@@ -20,6 +20,8 @@ type Run struct {
 	count   int    // frames that are not settled
 	bytes   int    // and their bytes, headers included
 
+	here   *pair       // what its sender has with its recipient
+	there  *pair       // what its recipient has with its sender, as far as that is known; the recipient's to look into
 	seq    uint64      // as in Join; 0 from a UserActor
 	alone  bool        // it is all that its chunk has for others: there is nothing to wait for with the writing
 	away   frames.Code // the refusal if the recipient's connection ends first. Set by the recipient's UserActor

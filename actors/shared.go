@@ -61,9 +61,9 @@ func (s *Shared) Alias(k frames.Key) string {
 }
 
 // note logs what happened to a user, for who debugs the relay.
-func (s *Shared) note(k frames.Key, what string) {
+func (s *Shared) note(key, what string) {
 	if s.Log.Logger.IsLevelEnabled(logrus.DebugLevel) {
-		s.Log.WithField("user", s.Alias(k)).Debug(what)
+		s.Log.WithField("user", s.Alias(frames.Key(key))).Debug(what)
 	}
 }
 

@@ -18,12 +18,12 @@ type descriptor struct {
 	onWrite        func(fd uintptr) bool
 
 	// What goes into those calls and comes out.
-	room        room
-	pieces      [][]byte
-	got, put    int
-	readErr     error
-	writeErr    error
-	took        atomic.Int64
+	room     room
+	pieces   [][]byte
+	got, put int
+	readErr  error
+	writeErr error
+	took     atomic.Int64
 }
 
 func newDescriptor(conn net.Conn) socket {

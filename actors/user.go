@@ -21,7 +21,7 @@ type user struct {
 	shared   *Shared
 	mail     *Mailbox
 	registry *actor.PID
-	key      frames.Key
+	name     string // the key
 	phase    phase
 	login    *Login // who is connected; nil unless online
 	next     []Join // who wants to be, once everything of the last login has ended
@@ -44,15 +44,16 @@ const (
 
 // pair is the relation to one peer.
 type pair struct {
-	state Pair
-	peer  frames.Key
-	user  *actor.PID // the peer's UserActor
-	run   *Run       // messages gathered from the chunk that is being walked
+	state  Pair
+	peer   string     // the peer's key
+	user   *actor.PID // the peer's UserActor
+	mirror *pair      // the peer's, of us; not ours to look into. It goes along with what we send, and saves the peer's actor looking it up
+	run    *Run       // messages gathered from the chunk that is being walked
 }
 
-// UserProps makes the UserActor of a key. The actor keeps the key.
+// UserProps makes the UserActor of a key.
 func UserProps(shared *Shared, key frames.Key, registry *actor.PID) *actor.Props {
-	u := &user{shared: shared, registry: registry, key: key, walking: walking{last: &stranger}}
+	u := &user{shared: shared, registry: registry, name: Name(key), walking: walking{last: &stranger}}
 	u.mail = NewMailbox(shared, u.quarantine)
 	return actor.PropsFromProducer(func() actor.Actor { return &UserActor{u} }, u.mail.Props())
 }
@@ -120,20 +121,22 @@ func (u *user) join(ctx actor.Context, m Join) {
 		m.Login.User = ctx.Self()
 		ctx.Watch(m.Login.Connection)
 		ctx.Send(m.Login.Connection, Joined{Login: m.Login})
-		u.shared.note(u.key, "user online")
+		u.shared.note(u.name, "user online")
 	}
 }
 
 // hear decides whether a peer's run reaches our client.
 func (u *user) hear(ctx actor.Context, run *Run) {
 	u.heard = max(u.heard, run.seq)
-	event, from := EventOf(run.Type), run.From()
-	p := u.pair(from)
+	event, p := EventOf(run.Type), run.there
+	if p == nil || p.state == 0 { // there is nothing with that peer, or not the same any more
+		p = u.pair(run.chunk.login.name)
+	}
 	room := u.invited < u.shared.Limits.AskedOf
 	state, code := p.state.Hear(event, Here{Connected: u.phase == online, Room: room})
 	run.away = p.state.Away(event)
 	if code == 0 {
-		p.user = run.Sender()
+		p.user, p.mirror = run.Sender(), run.here
 		u.set(p, state)
 	}
 	u.mail.Mark()
@@ -151,11 +154,11 @@ func (u *user) hear(ctx actor.Context, run *Run) {
 
 // ended forgets a peer that has left.
 func (u *user) ended(ctx actor.Context, m Ended) {
-	if p, ok := u.pairs[string(m.Peer)]; ok && p.user.Equal(m.User) {
+	if p, ok := u.pairs[m.Peer]; ok && p.user.Equal(m.User) {
 		u.sendRun(ctx, p)
 		u.set(p, p.state.Left(false))
 	}
-	ctx.Send(m.User, LetGo{Peer: u.key})
+	ctx.Send(m.User, LetGo{Peer: u.name})
 }
 
 // gone ends everything of the login whose connection has stopped: all of it before the key can log in again.
@@ -164,7 +167,7 @@ func (u *user) gone(ctx actor.Context, who *actor.PID) {
 		return
 	}
 	u.phase = leaving
-	u.shared.note(u.key, "user gone")
+	u.shared.note(u.name, "user gone")
 	u.dropChunks()
 	u.login = nil
 	for _, p := range u.pairs {
@@ -176,14 +179,14 @@ func (u *user) farewell(ctx actor.Context, p *pair) {
 	if u.farewells == nil {
 		u.farewells = map[string]int{}
 	}
-	u.farewells[string(p.peer)]++
-	ctx.Send(p.user, Ended{Peer: u.key, User: ctx.Self()})
+	u.farewells[p.peer]++
+	ctx.Send(p.user, Ended{Peer: u.name, User: ctx.Self()})
 	u.set(p, p.state.Left(false))
 }
 
-func (u *user) letGo(peer frames.Key) {
-	if u.farewells[string(peer)]--; u.farewells[string(peer)] <= 0 {
-		delete(u.farewells, string(peer))
+func (u *user) letGo(peer string) {
+	if u.farewells[peer]--; u.farewells[peer] <= 0 {
+		delete(u.farewells, peer)
 	}
 }
 
@@ -206,16 +209,19 @@ func (u *user) left(ctx actor.Context) {
 // vacateIfVacant offers the Registry to go.
 func (u *user) vacateIfVacant(ctx actor.Context) {
 	if u.phase == vacant {
-		ctx.Send(u.registry, Vacate{Key: u.key, User: ctx.Self(), Heard: u.heard})
+		ctx.Send(u.registry, Vacate{Key: u.name, User: ctx.Self(), Heard: u.heard})
 	}
 }
 
-// pair returns the relation to a peer; a fresh one is kept by set only.
-func (u *user) pair(peer frames.Key) *pair {
-	if p, ok := u.pairs[string(peer)]; ok {
+// pair returns the relation to a peer; a fresh one is kept by set only, or in asked.
+func (u *user) pair(peer string) *pair {
+	if p, ok := u.pairs[peer]; ok {
 		return p
 	}
-	return &pair{peer: append(frames.Key(nil), peer...)}
+	if u.asking != nil && u.askingTo.peer == peer {
+		return u.askingTo
+	}
+	return &pair{peer: peer}
 }
 
 // set changes a pair's state, and what is counted of it.
@@ -228,14 +234,14 @@ func (u *user) set(p *pair, to Pair) {
 	p.state = to
 	switch {
 	case to == 0:
-		delete(u.pairs, string(p.peer))
+		delete(u.pairs, p.peer)
 		if u.last == p {
 			u.last = &stranger
 		}
 	case u.pairs == nil:
-		u.pairs = map[string]*pair{string(p.peer): p}
+		u.pairs = map[string]*pair{p.peer: p}
 	default:
-		u.pairs[string(p.peer)] = p
+		u.pairs[p.peer] = p
 	}
 }
 

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -101,7 +100,7 @@ func TestALoginWaitsForTheFarewells(t *testing.T) {
 	next[Deliver](t, first)
 
 	s.system.Root.Stop(first.PID)
-	if m := next[Ended](t, peer); !bytes.Equal(m.Peer, bob) || !m.User.Equal(user) {
+	if m := next[Ended](t, peer); m.Peer != string(bob) || !m.User.Equal(user) {
 		t.Errorf("ended %+v", m)
 	}
 	s.system.Root.Send(user, Join{Login: s.login(bob, second.PID, nil), Seq: 2})
@@ -113,7 +112,7 @@ func TestALoginWaitsForTheFarewells(t *testing.T) {
 	if n := len(second.got); n > 0 {
 		t.Errorf("the next login was answered before the last had ended: %T", <-second.got)
 	}
-	s.system.Root.Send(user, LetGo{Peer: alice.Key})
+	s.system.Root.Send(user, LetGo{Peer: string(alice.Key)})
 	next[Joined](t, second)
 }
 
@@ -175,7 +174,7 @@ func TestBothLeaveAtOnce(t *testing.T) {
 	seen := map[string]uint64{}
 	for range users {
 		m := next[Vacate](t, registry)
-		seen[string(m.Key)] = m.Heard
+		seen[m.Key] = m.Heard
 	}
 	if fmt.Sprint(seen) != fmt.Sprint(map[string]uint64{string(keys[0]): 1, string(keys[1]): 2}) {
 		t.Errorf("vacated: %v", seen)

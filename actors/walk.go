@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -24,8 +23,8 @@ type walking struct {
 	refusal     frames.Code
 	refusalText string
 
-	asking   *Run       // a StartSession that was not answered yet; the walk waits for it
-	askingTo frames.Key // its recipient
+	asking   *Run  // a StartSession that was not answered yet; the walk waits for it
+	askingTo *pair // its recipient
 	askedAt  time.Time
 	declined bool // the answer was UNAVAILABLE, and we hold asking until it is time to say so
 }
@@ -61,7 +60,7 @@ func (u *user) walk(ctx actor.Context) {
 
 // frame judges the frame at the chunk's mark, and moves the mark behind it.
 func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte) {
-	if p := u.last; t == frames.TypeMessage && p.state&Open != 0 && bytes.HasPrefix(payload, p.peer) { // the rule, in short
+	if p := u.last; t == frames.TypeMessage && p.state&Open != 0 && startsWith(payload, p.peer) { // the rule, in short
 		u.gather(c, p)
 		return
 	}
@@ -80,7 +79,7 @@ func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte)
 	switch {
 	case err != nil:
 		u.refuse(c, frames.Malformed, refusalOf(err).Text)
-	case string(peer) == string(u.key):
+	case string(peer) == u.name:
 		u.refuse(c, frames.BadKey, "this is your own key")
 	case t == frames.TypeMessage:
 		u.message(c, peer)
@@ -88,6 +87,10 @@ func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte)
 		u.flush(ctx) // or the frame would overtake what was gathered
 		u.offer(ctx, c, peer, EventOf(t))
 	}
+}
+
+func startsWith(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
 }
 
 // stranger stands for whoever there is nothing with. It is never written to.
@@ -111,6 +114,7 @@ func (u *user) gather(c *Chunk, p *pair) {
 	if p.run == nil {
 		u.gathered = append(u.gathered, p)
 		p.run = c.run(len(p.peer))
+		p.run.here, p.run.there = p, p.mirror
 		return
 	}
 	p.run.add()
@@ -118,7 +122,7 @@ func (u *user) gather(c *Chunk, p *pair) {
 
 // offer passes on a StartSession or an AcceptSession.
 func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
-	p := u.pair(peer)
+	p := u.pair(Name(peer))
 	limits := u.shared.Limits
 	state, code := p.state.Say(e, Allowance{Ask: u.asked < limits.AskedBy, Open: u.places < limits.Sessions})
 	if code != 0 {
@@ -126,12 +130,13 @@ func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
 		return
 	}
 	run := c.run(len(peer))
+	run.here, run.there = p, p.mirror
 	if e == Accept {
 		u.set(p, state)
 		ctx.Send(p.user, Hear{Run: run})
 		return
 	}
-	u.asking, u.askingTo, u.askedAt, u.declined = run, p.peer, time.Now(), false
+	u.asking, u.askingTo, u.askedAt, u.declined = run, p, time.Now(), false
 	if p.user != nil {
 		ctx.Send(p.user, Hear{Run: run})
 	} else {
@@ -144,7 +149,7 @@ func (u *user) answered(ctx actor.Context, m Answered) {
 	if m.Run != u.asking {
 		return // answered before a crash
 	}
-	p := u.pair(u.askingTo)
+	p := u.pair(u.askingTo.peer) // they may have asked us meanwhile
 	switch {
 	case m.Code == 0:
 		p.user = m.User

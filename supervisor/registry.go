@@ -13,7 +13,7 @@ type Registry struct {
 	config *Config
 	shared *actors.Shared
 	mail   *actors.Mailbox
-	users  map[string]*entry // by key
+	users  map[string]*entry // by the Name of the key
 	keys   map[string]string // by the id of the UserActor's PID
 	over   bool              // it is being stopped: who is spawned now, nobody would stop
 }
@@ -57,7 +57,7 @@ func (r *Registry) Receive(ctx actor.Context) {
 }
 
 func (r *Registry) join(ctx actor.Context, m actors.Join) {
-	key := string(m.Login.Key)
+	key := actors.Name(m.Login.Key)
 	e, ok := r.users[key]
 	if !ok && r.over {
 		actors.Abandon(m)
@@ -74,7 +74,7 @@ func (r *Registry) join(ctx actor.Context, m actors.Join) {
 }
 
 func (r *Registry) introduce(ctx actor.Context, m actors.Introduce) {
-	e, ok := r.users[string(m.To)]
+	e, ok := r.users[m.To]
 	if !ok {
 		ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Unavailable})
 		return
@@ -84,7 +84,7 @@ func (r *Registry) introduce(ctx actor.Context, m actors.Introduce) {
 }
 
 func (r *Registry) vacate(ctx actor.Context, m actors.Vacate) {
-	e, ok := r.users[string(m.Key)]
+	e, ok := r.users[m.Key]
 	if ok && e.user.Equal(m.User) && e.sent == m.Heard {
 		r.forget(m.User)
 		ctx.Send(m.User, actors.Vacated{})
