@@ -15,18 +15,17 @@ import (
 // to one is never handed to the next.
 type Login struct {
 	Number     uint64     // never used again
-	Key        frames.Key // owned by the Login
-	name       string     // the same
+	Name       string     // the key's
 	Connection *actor.PID // writes what is for the client
 	User       *actor.PID // set by the UserActor before it answers Joined
 	shared     *Shared
 	over       atomic.Bool
 }
 
-// NewLogin returns a login of a key on a connection, not joined yet. It keeps a copy of the key.
+// NewLogin returns a login of a key on a connection, not joined yet.
 func NewLogin(shared *Shared, key frames.Key, connection *actor.PID) *Login {
 	return &Login{
-		Number: shared.logins.Add(1), Key: append(frames.Key(nil), key...), name: Name(key), Connection: connection, shared: shared,
+		Number: shared.logins.Add(1), Name: Name(key), Connection: connection, shared: shared,
 	}
 }
 

@@ -21,15 +21,12 @@ type ConnectionActor struct {
 	shared   *Shared
 	conn     net.Conn
 	registry *actor.PID
-	log      *logrus.Entry
-
 	mail     *Mailbox
 	state    actor.ReceiveFunc
 	reader   *reader
 	out      output
-	login    *Login     // the one that is on, or under way
-	asking   *Run       // the Login that is under way
-	watched  *actor.PID // our UserActor, once we are online
+	login    *Login // the one that is on, or under way
+	asking   *Run   // the Login that is under way
 	draining bool
 	over     bool // the reader has ended
 }
@@ -38,7 +35,7 @@ type ConnectionActor struct {
 func ConnectionProps(shared *Shared, conn net.Conn, registry *actor.PID) *actor.Props {
 	mail := NewMailbox(shared, func(_ actor.Context, message any) { Abandon(message) })
 	return actor.PropsFromProducer(func() actor.Actor {
-		return &ConnectionActor{shared: shared, conn: conn, registry: registry, log: shared.Log, mail: mail}
+		return &ConnectionActor{shared: shared, conn: conn, registry: registry, mail: mail}
 	}, mail.Props())
 }
 
@@ -63,25 +60,26 @@ func (c *ConnectionActor) start(ctx actor.Context) {
 	socket := newSocket(c.conn)
 	c.out = output{shared: c.shared, conn: c.conn, socket: socket, connection: ctx.Self(), mail: c.mail}
 	c.reader = newReader(c.shared, c.conn, socket, ctx.Self())
-	c.log = c.log.WithField("connection", ctx.Self().Id)
-	if c.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
-		c.log.WithField("remote", c.conn.RemoteAddr().String()).Debug("connection opened")
+	if c.shared.debugs() {
+		c.log(ctx).WithField("remote", c.conn.RemoteAddr().String()).Debug("connection opened")
 	}
 	c.shared.running.Add(1)
 	go c.reader.run() // ends with the stream, at the latest when stop closes the socket
 }
 
+func (c *ConnectionActor) log(ctx actor.Context) *logrus.Entry {
+	return c.shared.Log.WithField("connection", ctx.Self().Id)
+}
+
 // stop lets go of everything, whatever led here.
 func (c *ConnectionActor) stop(ctx actor.Context) {
 	_ = c.conn.Close()
-	if c.reader == nil { // it crashed before it began
-		return
-	}
 	if c.login != nil {
 		c.login.over.Store(true)
+		ctx.Send(c.registry, Leave{Login: c.login})
 	}
-	if c.watched != nil {
-		ctx.Unwatch(c.watched)
+	if c.reader == nil { // it crashed before it began
+		return
 	}
 	c.reader.stop()
 	c.reader.window.close()
@@ -89,7 +87,9 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	if c.asking != nil {
 		c.asking.settleAll(0)
 	}
-	c.log.Debug("connection closed")
+	if c.shared.debugs() {
+		c.log(ctx).Debug("connection closed")
+	}
 }
 
 // anonymous: nobody is logged in, and frames come one by one.
@@ -127,7 +127,7 @@ func (c *ConnectionActor) online(ctx actor.Context) {
 	case Refuse:
 		c.mail.Mark()
 		c.out.push(m.Run)
-	case *actor.Terminated: // the UserActor was stopped; nobody can speak for this client any more
+	case Orphaned:
 		ctx.Stop(ctx.Self())
 	default:
 		c.always(ctx)
@@ -153,7 +153,7 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 		}
 	case tick:
 		if !c.out.tick(&c.out) {
-			c.log.Debug("closing a connection that takes nothing")
+			c.log(ctx).Debug("closing a connection that takes nothing")
 			ctx.Stop(ctx.Self())
 		}
 	case parted:
@@ -209,8 +209,6 @@ func (c *ConnectionActor) joined(ctx actor.Context) {
 	run := c.asking
 	c.asking = nil
 	c.state = c.online
-	c.watched = c.login.User
-	ctx.Watch(c.watched)
 	c.reader.login.Store(c.login)
 	c.out.push(run)
 }

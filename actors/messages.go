@@ -19,6 +19,12 @@ type (
 		Login *Login
 		Seq   uint64 // set by the Registry: which of its messages to this UserActor this is
 	}
+	// Leave says that the connection of a login has stopped. It takes the way of its Join, so it never comes before it.
+	Leave struct {
+		quiet
+		Login *Login
+		Seq   uint64 // as in Join
+	}
 	// Introduce is a StartSession to somebody whose UserActor the sender does not know. It is passed on as Hear, or, where
 	// nobody has the key, answered with Answered.
 	Introduce struct {
@@ -65,7 +71,6 @@ type (
 		quiet
 		run *Run
 	}
-	departed struct{ connection *actor.PID } // a connection stopped
 )
 
 // Understood by a ConnectionActor (or whatever else a host lets log in).
@@ -85,6 +90,8 @@ type (
 	Deliver struct{ Run *Run }
 	// Refuse tells its client that what it sent was refused: an Error for every frame of the run.
 	Refuse struct{ Run *Run }
+	// Orphaned says that the UserActor was stopped: nobody can speak for the client any more.
+	Orphaned struct{ quiet }
 	// Drain asks to stop reading at the next frame border, and to answer the parent with Drained once everything taken is settled.
 	Drain struct{ quiet }
 	// Close asks to say why (number 0) and to close.

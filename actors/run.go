@@ -82,10 +82,10 @@ func (r *Run) each(f func(whole []byte, number uint64) bool) {
 
 // readdress puts the sender's key in the place of the recipient's, which must be as long.
 func (r *Run) readdress() {
-	key, b := r.chunk.login.Key, r.chunk.bytes
+	name, b := r.chunk.login.Name, r.chunk.bytes
 	for _, s := range r.spans[r.settled:] {
 		for s.from < s.to {
-			copy(b[s.from+frames.HeaderSize:], key)
+			copy(b[s.from+frames.HeaderSize:], name)
 			s.from += frameLen(b[s.from:])
 		}
 	}
@@ -179,8 +179,8 @@ func (r *Run) Numbered(seq uint64) *Run {
 	return r
 }
 
-// From returns the key that the frames are from.
-func (r *Run) From() frames.Key { return r.chunk.login.Key }
+// From returns the Name of the key that the frames are from.
+func (r *Run) From() string { return r.chunk.login.Name }
 
 // Sender returns the UserActor that the frames are from.
 func (r *Run) Sender() *actor.PID { return r.chunk.login.User }

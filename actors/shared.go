@@ -60,9 +60,11 @@ func (s *Shared) Alias(k frames.Key) string {
 	return hex.EncodeToString(h.Sum(nil)[:4])
 }
 
+func (s *Shared) debugs() bool { return s.Log.Logger.IsLevelEnabled(logrus.DebugLevel) }
+
 // note logs what happened to a user, for who debugs the relay.
 func (s *Shared) note(key, what string) {
-	if s.Log.Logger.IsLevelEnabled(logrus.DebugLevel) {
+	if s.debugs() {
 		s.Log.WithField("user", s.Alias(frames.Key(key))).Debug(what)
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 // UserActor is one public key: it decides what its client may say to whom, and is the authority on what reaches its client.
 //
-//	          Join                 Terminated                 every LetGo
+//	          Join                   Leave                    every LetGo
 //	vacant ──────────► online ───────────────────► leaving ───────────────► vacant, or online for the next Join
 //	   │
 //	   └─ Vacated: stops
@@ -51,21 +51,19 @@ type pair struct {
 	run    *Run       // messages gathered from the chunk that is being walked
 }
 
-// UserProps makes the UserActor of a key.
-func UserProps(shared *Shared, key frames.Key, registry *actor.PID) *actor.Props {
-	u := &user{shared: shared, registry: registry, name: Name(key), walking: walking{last: &stranger}}
+// UserProps makes the UserActor of the key with that Name.
+func UserProps(shared *Shared, name string, registry *actor.PID) *actor.Props {
+	u := &user{shared: shared, registry: registry, name: name, walking: walking{last: &stranger}}
 	u.mail = NewMailbox(shared, u.quarantine)
 	return actor.PropsFromProducer(func() actor.Actor { return &UserActor{u} }, u.mail.Props())
 }
 
 // Receive implements actor.Actor.
 func (u *UserActor) Receive(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
+	switch ctx.Message().(type) {
 	case *actor.Started, *actor.Restarting, *actor.Stopped:
 	case *actor.Stopping:
 		u.shared.contain(u.abandon)
-	case *actor.Terminated:
-		ctx.Send(ctx.Self(), departed{m.Who}) // system messages are not tried again after a crash
 	default:
 		if !u.mail.Marked() { // else its effect was had before a crash
 			u.handle(ctx)
@@ -90,8 +88,8 @@ func (u *UserActor) handle(ctx actor.Context) {
 	case walk: // it is walked after every message
 	case Join:
 		u.join(ctx, m)
-	case departed:
-		u.gone(ctx, m.connection)
+	case Leave:
+		u.leave(ctx, m)
 	case Ended:
 		u.ended(ctx, m)
 	case LetGo:
@@ -119,7 +117,6 @@ func (u *user) join(ctx actor.Context, m Join) {
 	default:
 		u.phase, u.login = online, m.Login
 		m.Login.User = ctx.Self()
-		ctx.Watch(m.Login.Connection)
 		ctx.Send(m.Login.Connection, Joined{Login: m.Login})
 		u.shared.note(u.name, "user online")
 	}
@@ -130,7 +127,7 @@ func (u *user) hear(ctx actor.Context, run *Run) {
 	u.heard = max(u.heard, run.seq)
 	event, p := EventOf(run.Type), run.there
 	if p == nil || p.state == 0 { // there is nothing with that peer, or not the same any more
-		p = u.pair(run.chunk.login.name)
+		p = u.pair(run.From())
 	}
 	room := u.invited < u.shared.Limits.AskedOf
 	state, code := p.state.Hear(event, Here{Connected: u.phase == online, Room: room})
@@ -161,9 +158,11 @@ func (u *user) ended(ctx actor.Context, m Ended) {
 	ctx.Send(m.User, LetGo{Peer: u.name})
 }
 
-// gone ends everything of the login whose connection has stopped: all of it before the key can log in again.
-func (u *user) gone(ctx actor.Context, who *actor.PID) {
-	if u.login == nil || !u.login.Connection.Equal(who) {
+// leave ends everything of the login whose connection has stopped: all of it before the key can log in again.
+func (u *user) leave(ctx actor.Context, m Leave) {
+	u.heard = max(u.heard, m.Seq)
+	if u.login != m.Login { // it was rejected, or waits to be the next, which the end of its connection keeps it from
+		u.vacateIfVacant(ctx)
 		return
 	}
 	u.phase = leaving
@@ -295,10 +294,8 @@ func (u *user) decline(ctx actor.Context, message any) {
 		u.ended(ctx, m)
 	case LetGo:
 		u.letGo(m.Peer)
-	case departed:
-		u.gone(ctx, m.connection)
-	case *actor.Terminated:
-		u.gone(ctx, m.Who)
+	case Leave:
+		u.leave(ctx, m)
 	case Vacated:
 		ctx.Stop(ctx.Self())
 	default:
@@ -312,5 +309,8 @@ func (u *user) abandon() {
 	if u.asking != nil && u.declined { // else somebody else holds it
 		u.asking.refuse(frames.Unavailable, "")
 		u.asking = nil
+	}
+	if u.login != nil {
+		u.shared.Root.Send(u.login.Connection, Orphaned{})
 	}
 }

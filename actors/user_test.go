@@ -48,7 +48,7 @@ func (s *stage) probe() probe {
 }
 
 func (s *stage) user(key frames.Key, registry probe) *actor.PID {
-	return s.system.Root.Spawn(UserProps(s.shared, key, registry.PID))
+	return s.system.Root.Spawn(UserProps(s.shared, Name(key), registry.PID))
 }
 
 func (s *stage) login(key frames.Key, connection, user *actor.PID) *Login {
@@ -89,7 +89,8 @@ func TestALoginWaitsForTheFarewells(t *testing.T) {
 	registry, first, second, peer, peerConnection := s.probe(), s.probe(), s.probe(), s.probe(), s.probe()
 	bob := frames.Key("\x30\x01b")
 	user := s.user(bob, registry)
-	s.system.Root.Send(user, Join{Login: s.login(bob, first.PID, nil), Seq: 1})
+	bobs := s.login(bob, first.PID, nil)
+	s.system.Root.Send(user, Join{Login: bobs, Seq: 1})
 	next[Joined](t, first)
 	alice := s.login(frames.Key("\x30\x01a"), peerConnection.PID, peer.PID)
 	ask := s.run(alice, frames.StartSession{Peer: bob, Sealed: []byte("g^a")})
@@ -99,11 +100,11 @@ func TestALoginWaitsForTheFarewells(t *testing.T) {
 	}
 	next[Deliver](t, first)
 
-	s.system.Root.Stop(first.PID)
+	s.system.Root.Send(user, Leave{Login: bobs, Seq: 2})
 	if m := next[Ended](t, peer); m.Peer != string(bob) || !m.User.Equal(user) {
 		t.Errorf("ended %+v", m)
 	}
-	s.system.Root.Send(user, Join{Login: s.login(bob, second.PID, nil), Seq: 2})
+	s.system.Root.Send(user, Join{Login: s.login(bob, second.PID, nil), Seq: 3})
 	late := s.run(alice, frames.Message{Peer: bob, Body: []byte("under way")})
 	s.system.Root.Send(user, Hear{Run: late})
 	if m := next[Refuse](t, peerConnection); m.Run.code != frames.Offline || m.Run != late {
@@ -112,7 +113,7 @@ func TestALoginWaitsForTheFarewells(t *testing.T) {
 	if n := len(second.got); n > 0 {
 		t.Errorf("the next login was answered before the last had ended: %T", <-second.got)
 	}
-	s.system.Root.Send(user, LetGo{Peer: string(alice.Key)})
+	s.system.Root.Send(user, LetGo{Peer: alice.Name})
 	next[Joined](t, second)
 }
 
@@ -122,18 +123,19 @@ func TestAUserGoesWhenNobodyCanReachIt(t *testing.T) {
 	registry, connection, peer, peerConnection, watcher := s.probe(), s.probe(), s.probe(), s.probe(), s.probe()
 	bob := frames.Key("\x30\x01b")
 	user := s.user(bob, registry)
-	s.system.Root.Send(user, Join{Login: s.login(bob, connection.PID, nil), Seq: 1})
+	bobs := s.login(bob, connection.PID, nil)
+	s.system.Root.Send(user, Join{Login: bobs, Seq: 1})
 	next[Joined](t, connection)
-	s.system.Root.Stop(connection.PID)
-	if m := next[Vacate](t, registry); m.Heard != 1 {
+	s.system.Root.Send(user, Leave{Login: bobs, Seq: 2})
+	if m := next[Vacate](t, registry); m.Heard != 2 {
 		t.Errorf("heard %d", m.Heard)
 	}
 	alice := s.login(frames.Key("\x30\x01a"), peerConnection.PID, peer.PID)
-	s.system.Root.Send(user, Hear{Run: s.run(alice, frames.StartSession{Peer: bob}).Numbered(2)})
+	s.system.Root.Send(user, Hear{Run: s.run(alice, frames.StartSession{Peer: bob}).Numbered(3)})
 	if m := next[Answered](t, peer); m.Code != frames.Unavailable {
 		t.Errorf("answered %+v", m)
 	}
-	if m := next[Vacate](t, registry); m.Heard != 2 {
+	if m := next[Vacate](t, registry); m.Heard != 3 {
 		t.Errorf("heard %d the second time", m.Heard)
 	}
 	s.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
@@ -168,15 +170,15 @@ func TestBothLeaveAtOnce(t *testing.T) {
 	m := next[Introduce](t, registry)
 	s.system.Root.Send(users[1], Hear{Run: m.Run.Numbered(2)})
 	next[Deliver](t, connections[1]).Run.settleAll(0)
-	for _, c := range connections {
-		s.system.Root.Stop(c.PID)
+	for i, user := range users {
+		s.system.Root.Send(user, Leave{Login: logins[i], Seq: 3})
 	}
 	seen := map[string]uint64{}
 	for range users {
 		m := next[Vacate](t, registry)
 		seen[m.Key] = m.Heard
 	}
-	if fmt.Sprint(seen) != fmt.Sprint(map[string]uint64{string(keys[0]): 1, string(keys[1]): 2}) {
+	if fmt.Sprint(seen) != fmt.Sprint(map[string]uint64{string(keys[0]): 3, string(keys[1]): 3}) {
 		t.Errorf("vacated: %v", seen)
 	}
 	if a := s.shared.Ledger.Read(); a.InFlight.Frames != 0 || a.Delivered.Frames != 1 {

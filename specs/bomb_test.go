@@ -277,11 +277,11 @@ func (c trappedConn) Write(b []byte) (int, error) {
 var _ = Describe("Crashing on any message", func() {
 	for kind, messages := range map[supervisor.Kind][]string{
 		supervisor.KindUser: {
-			"Join", "Take", "Hear", "Answered", "Ended", "LetGo", "Vacated", "walk", "unavailable", "departed", "Terminated",
+			"Join", "Leave", "Take", "Hear", "Answered", "Ended", "LetGo", "Vacated", "walk", "unavailable",
 		},
-		supervisor.KindRegistry:    {"Join", "Introduce", "Vacate", "Terminated"},
+		supervisor.KindRegistry:    {"Join", "Leave", "Introduce", "Vacate", "Terminated"},
 		supervisor.KindConnections: {"Welcome", "Terminated"},
-		supervisor.KindConnection:  {"received", "Joined", "Rejected", "Deliver", "Refuse", "ended", "written"},
+		supervisor.KindConnection:  {"received", "Joined", "Rejected", "Deliver", "Refuse", "ended", "flush", "ready", "parted"},
 	} {
 		for _, message := range messages {
 			for _, after := range []bool{false, true} {

@@ -41,6 +41,8 @@ func (r *Registry) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case actors.Join:
 		r.join(ctx, m)
+	case actors.Leave:
+		r.leave(ctx, m)
 	case actors.Introduce:
 		r.introduce(ctx, m)
 	case actors.Vacate:
@@ -57,20 +59,29 @@ func (r *Registry) Receive(ctx actor.Context) {
 }
 
 func (r *Registry) join(ctx actor.Context, m actors.Join) {
-	key := actors.Name(m.Login.Key)
+	key := m.Login.Name
 	e, ok := r.users[key]
 	if !ok && r.over {
 		actors.Abandon(m)
 		return
 	}
 	if !ok {
-		props := actors.UserProps(r.shared, m.Login.Key, ctx.Self())
+		props := actors.UserProps(r.shared, key, ctx.Self())
 		e = &entry{user: ctx.Spawn(r.config.Props(KindUser, props))}
 		r.users[key], r.keys[e.user.Id] = e, key
 	}
 	e.sent++
 	m.Seq = e.sent
 	ctx.Send(e.user, m)
+}
+
+// leave passes on what the user may not hear before the Join.
+func (r *Registry) leave(ctx actor.Context, m actors.Leave) {
+	if e, ok := r.users[m.Login.Name]; ok {
+		e.sent++
+		m.Seq = e.sent
+		ctx.Send(e.user, m)
+	}
 }
 
 func (r *Registry) introduce(ctx actor.Context, m actors.Introduce) {
@@ -108,6 +119,8 @@ func (r *Registry) decline(ctx actor.Context, message any) {
 		r.forget(m.Who)
 	case actors.Join:
 		ctx.Send(m.Login.Connection, actors.Rejected{Login: m.Login, Code: frames.Internal})
+	case actors.Leave:
+		r.leave(ctx, m)
 	case actors.Introduce:
 		ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Internal})
 	default:
