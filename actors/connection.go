@@ -152,7 +152,7 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 			ctx.Stop(ctx.Self())
 		}
 	case tick:
-		if !c.out.tick(&c.out) {
+		if !c.out.slow.tick() {
 			c.log(ctx).Debug("closing a connection that takes nothing")
 			ctx.Stop(ctx.Self())
 		}

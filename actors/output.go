@@ -30,8 +30,7 @@ type output struct {
 	parting    bool   // that is done
 	lastWord   []byte // the Error to close with
 	worker     *worker
-
-	slow
+	slow       *slow // nil until the socket is full for the first time
 }
 
 // Understood by the ConnectionActor, from its output.
@@ -39,9 +38,10 @@ type (
 	flush struct{ *output } // the time to write what came together has come
 	ready struct {          // the socket has taken n bytes more, or would take some, or never will
 		quiet
-		n     int
-		err   error
-		crash *Crash
+		output *output
+		n      int
+		err    error
+		crash  *Crash
 	}
 	parted struct{ quiet } // the last word is said
 )
@@ -54,7 +54,7 @@ func (o *output) push(run *Run) {
 	switch {
 	case o.closing:
 		o.fail(run)
-	case o.busy && run.code == 0 && run.Type.Carries():
+	case o.busy() && run.code == 0 && run.Type.Carries():
 		run.refuse(frames.Busy, "")
 	default:
 		o.queue = append(o.queue, run)
@@ -91,6 +91,8 @@ func (l later) run(w *worker) {
 	l.worker = w
 	l.shared.Root.Send(l.connection, flush{l.output})
 }
+
+func (o *output) busy() bool { return o.slow != nil && o.slow.busy }
 
 func (o *output) idle() bool { return o.round == nil && o.done == len(o.queue) }
 
@@ -159,7 +161,10 @@ func (o *output) wait() {
 		pieces = o.round.rest()
 	}
 	o.waiting = true
-	o.began(o)
+	if o.slow == nil {
+		o.slow = &slow{output: o}
+	}
+	o.slow.began()
 	o.shared.running.Add(1)
 	o.shared.pool.start(&waiter{o, pieces}) // ends when the socket takes something, or when the ConnectionActor closes it
 }
@@ -173,7 +178,7 @@ type waiter struct {
 func (w *waiter) run(*worker) {
 	o := w.output
 	defer o.shared.running.Done()
-	var m ready
+	m := ready{output: o}
 	defer func() {
 		if p := recover(); p != nil {
 			m.crash = NewCrash(p)
@@ -197,7 +202,9 @@ func (o *output) goOn(m ready) error {
 
 // drained is called when everything is written.
 func (o *output) drained() {
-	o.caughtUp()
+	if o.slow != nil {
+		o.slow.caughtUp()
+	}
 	if o.closing && !o.parting {
 		o.parting = true
 		o.shared.running.Add(1)
@@ -217,21 +224,42 @@ func (o *output) fail(run *Run) {
 	})
 }
 
-// stop settles everything that is not written. The socket is closed.
+// stop settles everything that is not written. The socket is closed. What a goroutine is just writing is settled when it has
+// returned, which is soon.
 func (o *output) stop() {
 	o.closing = true
+	if o.slow != nil {
+		o.slow.stop()
+	}
+	if !o.waiting || o.socket.direct() {
+		o.settle(0)
+	}
+}
+
+// abandon implements abandoner.
+func (m ready) abandon() bool {
+	if !m.output.socket.direct() {
+		m.output.settle(m.n)
+	}
+	return false
+}
+
+// settle settles everything, now that n bytes more were written and nothing more will be.
+func (o *output) settle(n int) {
 	if o.round != nil {
-		o.shared.contain(o.round.settleFrames)
-		if !o.waiting {
-			o.round.put() // else somebody may still look at it
-		}
-		o.round = nil
+		o.shared.contain(func() {
+			o.wrote(n)
+			if o.round != nil {
+				o.round.settleFrames()
+				o.round.put()
+				o.round = nil
+			}
+		})
 	}
 	for _, run := range o.queue[o.done:] {
 		o.fail(run)
 	}
 	o.queue, o.done = nil, 0
-	o.slow.stop()
 }
 
 // farewell is the job to close in good order after the last word.

@@ -17,6 +17,7 @@ import (
 // and so is what comes. From then on, for a minute after it has caught up, it gets shortStall. One that takes nothing for
 // the write deadline is closed.
 type slow struct {
+	output *output
 	behind bool
 	busy   bool
 	strict time.Time // until then the stall time is shortStall
@@ -38,16 +39,16 @@ const (
 type tick struct{ quiet }
 
 // began takes note that the socket is full.
-func (s *slow) began(o *output) {
+func (s *slow) began() {
 	if s.behind {
 		return
 	}
 	now := time.Now()
 	s.behind, s.since, s.moved = true, now, now
-	s.base = o.socket.sent()
+	s.base = s.output.socket.sent()
 	s.seen = s.base
 	if !s.ticks {
-		s.arm(o, now)
+		s.arm(now)
 	}
 }
 
@@ -59,18 +60,19 @@ func (s *slow) caughtUp() {
 	s.behind, s.busy = false, false
 }
 
-func (s *slow) stall(o *output, now time.Time) time.Duration {
+func (s *slow) stall(now time.Time) time.Duration {
 	if now.Before(s.strict) {
-		return min(shortStall, o.shared.Limits.Stall)
+		return min(shortStall, s.output.shared.Limits.Stall)
 	}
-	return o.shared.Limits.Stall
+	return s.output.shared.Limits.Stall
 }
 
 // arm lets tick come when there may be something to decide.
-func (s *slow) arm(o *output, now time.Time) {
+func (s *slow) arm(now time.Time) {
+	o := s.output
 	next := s.moved.Add(o.shared.Limits.WriteDeadline).Sub(now)
 	if !s.busy {
-		next = min(next, s.since.Add(s.stall(o, now)).Sub(now))
+		next = min(next, s.since.Add(s.stall(now)).Sub(now))
 	}
 	s.ticks = true
 	if s.timer == nil {
@@ -82,7 +84,8 @@ func (s *slow) arm(o *output, now time.Time) {
 }
 
 // tick looks at the client. It is false if the client has taken nothing for too long.
-func (s *slow) tick(o *output) (alive bool) {
+func (s *slow) tick() (alive bool) {
+	o := s.output
 	s.ticks = false
 	if !s.behind {
 		return true
@@ -94,14 +97,14 @@ func (s *slow) tick(o *output) (alive bool) {
 	if now.Sub(s.moved) >= o.shared.Limits.WriteDeadline {
 		return false
 	}
-	if !s.busy && now.Sub(s.since) >= s.stall(o, now) {
+	if !s.busy && now.Sub(s.since) >= s.stall(now) {
 		if s.seen-s.base < stallBytes {
 			s.busy = true
 			o.refuseWaiting()
 		}
 		s.since, s.base = now, s.seen
 	}
-	s.arm(o, now)
+	s.arm(now)
 	return true
 }
 
