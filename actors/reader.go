@@ -148,6 +148,9 @@ func (r *reader) handOver() *frames.Refusal {
 }
 
 func refusalOf(err error) *frames.Refusal {
+	if errors.Is(err, frames.ErrShort) {
+		return nil
+	}
 	var refusal *frames.Refusal
 	errors.As(err, &refusal)
 	return refusal

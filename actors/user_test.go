@@ -15,7 +15,7 @@ import (
 
 // stage is a UserActor among probes: actors that only note what they get.
 type stage struct {
-	t      *testing.T
+	t      testing.TB
 	system *actor.ActorSystem
 	shared *Shared
 }
@@ -25,7 +25,7 @@ type probe struct {
 	got chan any
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t testing.TB) *stage {
 	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(slog.NewTextHandler(io.Discard, nil))
 	}))
@@ -69,7 +69,7 @@ func (s *stage) run(from *Login, f frames.Frame) *Run {
 }
 
 // next is the next message a probe gets, of the type wanted.
-func next[T any](t *testing.T, p probe) T {
+func next[T any](t testing.TB, p probe) T {
 	t.Helper()
 	select {
 	case m := <-p.got:
