@@ -26,7 +26,6 @@ type slow struct {
 	moved  time.Time // when the socket was last seen to have taken something
 	seen   int64     // and what it had taken then, in all
 	timer  *time.Timer
-	ticks  bool // the timer runs, or its tick is under way
 }
 
 const (
@@ -47,9 +46,7 @@ func (s *slow) began() {
 	s.behind, s.since, s.moved = true, now, now
 	s.base = s.output.socket.sent()
 	s.seen = s.base
-	if !s.ticks {
-		s.arm(now)
-	}
+	s.arm(now)
 }
 
 // caughtUp takes note that everything is written.
@@ -74,7 +71,6 @@ func (s *slow) arm(now time.Time) {
 	if !s.busy {
 		next = min(next, s.since.Add(s.stall(now)).Sub(now))
 	}
-	s.ticks = true
 	if s.timer == nil {
 		root, connection := o.shared.Root, o.connection
 		s.timer = time.AfterFunc(next, func() { root.Send(connection, tick{}) })
@@ -86,7 +82,6 @@ func (s *slow) arm(now time.Time) {
 // tick looks at the client. It is false if the client has taken nothing for too long.
 func (s *slow) tick() (alive bool) {
 	o := s.output
-	s.ticks = false
 	if !s.behind {
 		return true
 	}

@@ -29,6 +29,11 @@ func newStage(t testing.TB) *stage {
 	system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(slog.NewTextHandler(io.Discard, nil))
 	}))
+	system.EventStream.Subscribe(func(event any) { // as the relay does
+		if letter, ok := event.(*actor.DeadLetterEvent); ok {
+			Abandon(letter.Message)
+		}
+	})
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	limits := Limits{Window: 1 << 20, AskedBy: 64, AskedOf: 64, Sessions: 1024}
