@@ -1,0 +1,228 @@
+package specs_test
+
+import (
+	"context"
+	"encoding/binary"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/supervisor"
+)
+
+var _ = Describe("Not keeping up", func() {
+	shortStall := func(c *supervisor.Config) { c.Stall = 100 * time.Millisecond }
+
+	When("Bob does not read", func() {
+		It("refuses what waits for him with BUSY: each message arrives or is refused, and they arrive in order", func(ctx SpecContext) {
+			needsInside("the relay has to be told to be impatient")
+			alice, bob := startRelay(shortStall).session(ctx)
+			Expect(bob.conn.SetReadBuffer(16 << 10)).To(Succeed())
+			const count = 400
+			first := alice.said + 1
+			sent := make(chan error, 1)
+			go func() { // ends with the messages
+				for i := range count {
+					if _, err := alice.conn.Write(frames.Message{Peer: bob.key, Body: numbered(i, 32<<10)}.Append(nil)); err != nil {
+						sent <- err
+						return
+					}
+				}
+				sent <- nil
+			}()
+			refused := map[uint64]bool{}
+			note := func(f frames.Frame) {
+				Expect(f).To(HaveField("Code", frames.Busy))
+				number := f.(frames.Error).Number - first
+				Expect(refused).NotTo(HaveKey(number))
+				refused[number] = true
+			}
+			note(alice.hears(ctx))
+			arrived := make(chan uint64, count)
+			go bob.collects(ctx, arrived)
+			next := uint64(0)
+			for got := 0; got+len(refused) < count; {
+				select {
+				case number := <-arrived:
+					Expect(number).To(BeNumerically(">=", next))
+					Expect(refused).NotTo(HaveKey(number))
+					next = number + 1
+					got++
+				default:
+					short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+					if f, err := alice.frame(short); err == nil {
+						note(f)
+					}
+					cancel()
+				}
+			}
+			Expect(<-sent).To(Succeed())
+			Expect(len(refused)).To(BeNumerically("<", count), "what Bob's socket had taken arrives")
+			alice.said += count
+			alice.says(frames.Message{Peer: bob.key, Body: numbered(count, 8)})
+			Eventually(ctx, arrived).Should(Receive(BeEquivalentTo(count)), "he has caught up")
+		}, SpecTimeout(2*patience))
+
+		It("goes on with Alice's other conversations", func(ctx SpecContext) {
+			needsInside("the relay has to be told to be impatient")
+			r := startRelay(shortStall)
+			alice, bob := r.session(ctx)
+			carol := r.login(ctx)
+			alice.meets(ctx, carol)
+			stop := make(chan struct{})
+			stopped := make(chan struct{})
+			go func() { // ends when told to
+				defer close(stopped)
+				for f := (frames.Message{Peer: bob.key, Body: make([]byte, 32<<10)}).Append(nil); !isClosed(stop); {
+					if _, err := alice.conn.Write(f); err != nil {
+						return
+					}
+				}
+			}()
+			Expect(alice.hears(ctx)).To(HaveField("Code", frames.Busy))
+			close(stop)
+			go alice.ignores()
+			<-stopped
+			alice.says(frames.Message{Peer: carol.key, Body: []byte("and you?")})
+			Expect(carol.hears(ctx)).To(Equal(message(alice, "and you?")))
+		}, SpecTimeout(2*patience))
+	})
+
+	It("leaves those alone who talk while others flood", func(ctx SpecContext) {
+		r := startRelay()
+		alice, bob := r.session(ctx)
+		var flooded atomic.Int64
+		go alice.ignores()
+		go bob.ignores()
+		go func() { // ends with the connection
+			b := frames.Message{Peer: bob.key, Body: make([]byte, 256)}.Append(nil)
+			for len(b) < 64<<10 {
+				b = append(b, b...)
+			}
+			for {
+				if _, err := alice.conn.Write(b); err != nil {
+					return
+				}
+				flooded.Add(int64(len(b)))
+			}
+		}()
+		carol, dave := r.session(ctx)
+		for range 300 {
+			before := flooded.Load()
+			carol.says(frames.Message{Peer: dave.key, Body: []byte("ping")})
+			Expect(dave.hears(ctx)).To(Equal(message(carol, "ping")))
+			dave.says(frames.Message{Peer: carol.key, Body: []byte("pong")})
+			Expect(carol.hears(ctx)).To(Equal(message(dave, "pong")))
+			Expect(flooded.Load()-before).To(BeNumerically("<", 256<<20), "the flood went on, but not for long without them")
+		}
+		Expect(flooded.Load()).To(BeNumerically(">", 1<<20))
+		Expect(alice.conn.Close()).To(Succeed())
+	}, SpecTimeout(3*patience))
+})
+
+var _ = Describe("Flooding", func() {
+	const window = 256 << 10
+	for _, flood := range []struct {
+		what  string
+		bytes func(stuck *client) []byte
+	}{
+		{"the shortest Messages there are, to somebody who does not read", func(stuck *client) []byte {
+			return frames.Message{Peer: stuck.key}.Append(nil)
+		}},
+		{"junk, and not reading the Errors", func(*client) []byte {
+			return append(rawFrame(0x77), rawFrame(4, []byte("no key"))...) // two kinds, so that none share an answer
+		}},
+		{"Pings, and not reading the answers", func(*client) []byte { return frames.Ping{}.Append(nil) }},
+	} {
+		It("takes no more memory than the windows: "+flood.what, func(ctx SpecContext) {
+			needsInside("the relay's memory is looked at")
+			r := startRelay(func(c *supervisor.Config) {
+				c.Window, c.Stall, c.WriteDeadline = window, time.Minute, time.Minute
+			})
+			stuck := r.login(ctx)
+			var flooders []*client
+			for range 8 {
+				c := r.login(ctx)
+				c.meets(ctx, stuck)
+				flooders = append(flooders, c)
+			}
+			var written atomic.Int64
+			b := flood.bytes(stuck)
+			for len(b) < 32<<10 {
+				b = append(b, b...)
+			}
+			before := heap()
+			for _, c := range flooders {
+				Expect(c.conn.SetWriteBuffer(32 << 10)).To(Succeed())
+				go func() { // ends with the connection
+					for {
+						n, err := c.conn.Write(b)
+						if err != nil {
+							return
+						}
+						written.Add(int64(n))
+					}
+				}()
+			}
+			Eventually(ctx, func() bool {
+				last := written.Load()
+				time.Sleep(200 * time.Millisecond) //nolint:forbidigo // what is waited for is that nothing happens
+				return last > 0 && written.Load() == last
+			}).WithTimeout(2 * patience).Should(BeTrue())
+			const fixed = 512 << 10
+			Expect(int64(heap())-int64(before)).To(BeNumerically("<", 9*(window+80<<10)+fixed)) //nolint:gosec // far below 2^63
+			for _, c := range append(flooders, stuck) {
+				c.dies()
+			}
+		}, SpecTimeout(3*patience))
+	}
+})
+
+// heap is how many bytes are in use.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC() // what pools keep is let go by the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// numbered is a body that begins with a number.
+func numbered(n, size int) []byte {
+	body := make([]byte, size)
+	binary.BigEndian.PutUint64(body, uint64(n)) //nolint:gosec // small
+	return body
+}
+
+// collects reads numbered Messages until the connection ends.
+func (c *client) collects(ctx context.Context, numbers chan<- uint64) {
+	for {
+		f, err := c.frame(ctx)
+		if err != nil {
+			return
+		}
+		numbers <- binary.BigEndian.Uint64(f.(frames.Message).Body)
+	}
+}
+
+// ignores reads whatever comes until the connection ends.
+func (c *client) ignores() {
+	for {
+		if _, err := c.frame(context.Background()); err != nil {
+			return
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
