@@ -107,7 +107,7 @@ func (c *ConnectionActor) joining(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case Joined:
 		if m.Login == c.login {
-			c.joined(ctx)
+			c.joined()
 		}
 	case Rejected:
 		if m.Login == c.login {
@@ -205,7 +205,7 @@ func (c *ConnectionActor) join(ctx actor.Context, run *Run, key frames.Key) {
 	ctx.Send(c.registry, Join{Login: c.login})
 }
 
-func (c *ConnectionActor) joined(ctx actor.Context) {
+func (c *ConnectionActor) joined() {
 	run := c.asking
 	c.asking = nil
 	c.state = c.online

@@ -5,7 +5,74 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/asynkron/protoactor-go/actor"
 )
+
+// What a Mailbox does when its actor crashes, and when it stops.
+
+// failed is called with the panic that a message led to.
+func (m *Mailbox) failed(crash *Crash, system any) {
+	defer func() { _ = recover() }() // Proto.Actor logs through the host's logger; there is nothing to be done about a crash in there
+	switch terminated, ok := system.(*actor.Terminated); {
+	case ok && m.again != system: // handling one twice does no harm; not to handle it does
+		m.again = system
+		m.PostSystemMessage(terminated)
+	case ok:
+		crash.Quarantined = true
+		m.putAside(terminated)
+	case m.inHand && system == nil:
+		if m.failures++; m.failures > 1 {
+			crash.Quarantined = true
+			m.putAside(m.batch[m.at])
+			m.next()
+		}
+	}
+	m.inHand = false
+	m.invoker.EscalateFailure(crash, nil)
+}
+
+// putAside quarantines a message. A panic in here would end the process: nobody is left to recover it.
+func (m *Mailbox) putAside(message any) {
+	defer func() {
+		if recover() != nil && !m.Marked() {
+			m.leave(message)
+		}
+	}()
+	_, inner, _ := actor.UnwrapEnvelope(message)
+	m.quarantine(m.invoker.(actor.Context), inner)
+}
+
+// leaveAll abandons what is queued if the actor is gone for good.
+func (m *Mailbox) leaveAll() {
+	self := m.invoker.(actor.Context)
+	if _, alive := self.ActorSystem().ProcessRegistry.GetLocal(self.Self().Id); alive || m.gone {
+		return
+	}
+	m.mu.Lock()
+	posted := m.posted
+	m.posted, m.gone, m.paused = nil, true, false
+	m.mu.Unlock()
+	if m.marked {
+		m.next()
+	}
+	for _, message := range m.batch[m.at:] {
+		m.leave(message)
+	}
+	for _, message := range posted {
+		m.leave(message)
+	}
+	m.batch, m.at = nil, 0
+	m.shared.running.Done()
+}
+
+// leave abandons a message. A panic in here would leave the rest of the queue behind.
+func (m *Mailbox) leave(message any) {
+	m.shared.contain(func() {
+		_, inner, _ := actor.UnwrapEnvelope(message)
+		Abandon(inner)
+	})
+}
 
 // Crash is the reason a supervisor gets for an actor's panic.
 type Crash struct {

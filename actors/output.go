@@ -1,10 +1,8 @@
 package actors
 
 import (
-	"io"
 	"net"
-	"runtime"
-	"time"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -33,22 +31,6 @@ type output struct {
 	slow       *slow // nil until the socket is full for the first time
 }
 
-// Understood by the ConnectionActor, from its output.
-type (
-	flush struct{ *output } // the time to write what came together has come
-	ready struct {          // the socket has taken n bytes more, or would take some, or never will
-		quiet
-		output *output
-		n      int
-		err    error
-		crash  *Crash
-	}
-	parted struct{ quiet } // the last word is said
-)
-
-// IgnoreDeadLetterLogging implements actor.IgnoreDeadLetterLogging.
-func (flush) IgnoreDeadLetterLogging() {}
-
 // push queues what is to be written. What comes after the last word is settled as the socket would have failed.
 func (o *output) push(run *Run) {
 	switch {
@@ -62,7 +44,7 @@ func (o *output) push(run *Run) {
 	}
 }
 
-// finish writes what is queued and then the last word, empty for none.
+// finish writes what is queued, then the last word, and then closes.
 func (o *output) finish(lastWord []byte) {
 	if !o.closing {
 		o.closing, o.lastWord, o.now = true, lastWord, true
@@ -81,15 +63,6 @@ func (o *output) settled() error {
 		o.shared.pool.start(later{o})
 	}
 	return nil
-}
-
-// later is the job to send flush once others had their turn.
-type later struct{ *output }
-
-func (l later) run(w *worker) {
-	runtime.Gosched()
-	l.worker = w
-	l.shared.Root.Send(l.connection, flush{l.output})
 }
 
 func (o *output) busy() bool { return o.slow != nil && o.slow.busy }
@@ -143,12 +116,11 @@ func (o *output) wrote(n int) {
 		o.round.put()
 		o.round = nil
 	}
-	if o.done == len(o.queue) {
-		clear(o.queue)
-		o.queue, o.done = o.queue[:0], 0
-		if cap(o.queue) > keepLength {
-			o.queue = nil
-		}
+	if o.done == len(o.queue) && cap(o.queue) > keepLength {
+		o.queue, o.done = nil, 0
+	}
+	if 2*o.done >= len(o.queue) { // now and then, lest a queue that is never empty grows for ever
+		o.queue, o.done = slices.Delete(o.queue, 0, o.done), 0
 	}
 }
 
@@ -167,25 +139,6 @@ func (o *output) wait() {
 	o.slow.began()
 	o.shared.running.Add(1)
 	o.shared.pool.start(&waiter{o, pieces}) // ends when the socket takes something, or when the ConnectionActor closes it
-}
-
-// waiter is the job to wait for a socket.
-type waiter struct {
-	output *output // only what never changes
-	pieces [][]byte
-}
-
-func (w *waiter) run(*worker) {
-	o := w.output
-	defer o.shared.running.Done()
-	m := ready{output: o}
-	defer func() {
-		if p := recover(); p != nil {
-			m.crash = NewCrash(p)
-		}
-		o.shared.Root.Send(o.connection, m)
-	}()
-	m.n, m.err = o.socket.wait(w.pieces)
 }
 
 // goOn goes on after a wait.
@@ -260,24 +213,4 @@ func (o *output) settle(n int) {
 		o.fail(run)
 	}
 	o.queue, o.done = nil, 0
-}
-
-// farewell is the job to close in good order after the last word.
-type farewell struct{ *output }
-
-// lingering is how long the client may go on sending after the last word, lest a reset takes it away (docs/protocol.md, "Closing").
-const lingering = 500 * time.Millisecond
-
-func (f farewell) run(*worker) { // ends within that time, or when the ConnectionActor closes the socket
-	defer f.shared.running.Done()
-	defer func() {
-		_ = recover() // of a connection of the host's; it is closed next
-		f.shared.Root.Send(f.connection, parted{})
-	}()
-	if half, ok := f.conn.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
-	if f.conn.SetReadDeadline(time.Now().Add(lingering)) == nil {
-		_, _ = io.Copy(io.Discard, f.conn) // until the client closes, or time is up
-	}
 }

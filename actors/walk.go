@@ -130,7 +130,7 @@ func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
 		return
 	}
 	run := c.run(len(peer))
-	run.here, run.there = p, p.mirror
+	run.here, run.there, run.alone = p, p.mirror, true
 	if e == Accept {
 		u.set(p, state)
 		ctx.Send(p.user, Hear{Run: run})

@@ -1,0 +1,73 @@
+package actors
+
+import (
+	"io"
+	"runtime"
+	"time"
+)
+
+// What an output has others do: goroutines of the pool, each of which ends with a message to the ConnectionActor.
+
+// Understood by the ConnectionActor, from its output.
+type (
+	flush struct{ *output } // the time to write what came together has come
+	ready struct {          // the socket has taken n bytes more, or would take some, or never will
+		quiet
+		output *output
+		n      int
+		err    error
+		crash  *Crash
+	}
+	parted struct{ quiet } // the last word is said
+)
+
+// IgnoreDeadLetterLogging implements actor.IgnoreDeadLetterLogging.
+func (flush) IgnoreDeadLetterLogging() {}
+
+// later is the job to send flush once others had their turn.
+type later struct{ *output }
+
+func (l later) run(w *worker) {
+	runtime.Gosched()
+	l.worker = w
+	l.shared.Root.Send(l.connection, flush(l))
+}
+
+// waiter is the job to wait for a socket.
+type waiter struct {
+	output *output // only what never changes
+	pieces [][]byte
+}
+
+func (w *waiter) run(*worker) {
+	o := w.output
+	defer o.shared.running.Done()
+	m := ready{output: o}
+	defer func() {
+		if p := recover(); p != nil {
+			m.crash = NewCrash(p)
+		}
+		o.shared.Root.Send(o.connection, m)
+	}()
+	m.n, m.err = o.socket.wait(w.pieces)
+}
+
+// farewell is the job to close in good order after the last word.
+type farewell struct{ *output }
+
+// lingering is how long the client may go on sending after the last word, lest a reset takes it away (docs/protocol.md, "Closing").
+const lingering = 500 * time.Millisecond
+
+func (f farewell) run(*worker) { // ends within that time, or when the ConnectionActor closes the socket
+	defer f.shared.running.Done()
+	defer func() {
+		_ = recover() // of a connection of the host's; it is closed next
+		f.shared.Root.Send(f.connection, parted{})
+	}()
+	if half, ok := f.conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	if f.conn.SetReadDeadline(time.Now().Add(lingering)) == nil {
+		_, _ = io.Copy(io.Discard, f.conn) // until the client closes, or time is up
+	}
+}
