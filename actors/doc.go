@@ -6,7 +6,8 @@
 //
 // A frame's way: the reader of a socket (reader.go) finds the whole frames in what it read, one [Chunk], and sends it to its
 // user's actor, which walks it (walk.go). Frames of one chunk to one peer travel together, as one [Run], to the peer's
-// actor, which passes them to its connection, which writes them (output.go). Every frame gets exactly one outcome,
+// actor, which passes them to its connection, which writes them (output.go, round.go). If nobody else needs those actors
+// just then, all of it happens on the reader's goroutine (worker.go, mailbox.go). Every frame gets exactly one outcome,
 // counted in the [Ledger]: delivered, or refused with an Error to its sender. What is not settled yet weighs on its
 // connection's window, and a reader whose window is used up does not read.
 //

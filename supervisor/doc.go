@@ -19,7 +19,8 @@
 //	Registry,          resumed: same instance, same children; message     nothing, or INTERNAL for one frame
 //	Connections        in hand as above
 //	relay              recovered inside its own Receive                   nothing
-//	reader, writer     become a message to their ConnectionActor          as ConnectionActor
+//	reader, and who    become a message to their ConnectionActor          as ConnectionActor
+//	waits for a socket
 //
 // A connection does not restart, because half of a frame may be lost with it, and a byte stream out of step cannot be
 // repaired; a new connection can be had. It is not a child of a user, because a restart stops an actor's children.
