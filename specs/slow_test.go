@@ -3,7 +3,10 @@ package specs_test
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
+	"net"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -226,3 +229,76 @@ func isClosed(c <-chan struct{}) bool {
 		return false
 	}
 }
+
+// gate is what conns of a listener write through; while it is shut they wait.
+type gate struct{ open atomic.Pointer[chan struct{}] }
+
+// shut shuts the gate; what it returns is to be closed to open it again.
+func (g *gate) shut() chan struct{} {
+	open := make(chan struct{})
+	g.open.Store(&open)
+	return open
+}
+
+type gatedListener struct {
+	net.Listener
+	*gate
+}
+
+type gatedConn struct {
+	net.Conn
+	*gate
+	closed chan struct{}
+	once   *sync.Once
+}
+
+func (l gatedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return gatedConn{conn, l.gate, make(chan struct{}), &sync.Once{}}, err
+}
+
+func (c gatedConn) Write(b []byte) (int, error) {
+	select {
+	case <-*c.open.Load():
+	case <-c.closed:
+	}
+	return c.Conn.Write(b)
+}
+
+func (c gatedConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+var _ = Describe("Talking through the SDK to somebody who does not keep up", func() {
+	It("says everything again that was refused with BUSY: every text arrives once, in order", func(ctx SpecContext) {
+		needsInside("the relay has to be told to be impatient, and not to be able to write")
+		r := startRelay(func(c *supervisor.Config) { c.Stall = 50 * time.Millisecond })
+		alices := r.address
+		g := &gate{}
+		close(g.shut())
+		r.serve(func(ln net.Listener) net.Listener { return gatedListener{ln, g} })
+		_, _, toBob, toAlice := friends(ctx, alices, r.address)
+		open := g.shut()
+		const count = 100
+		var want []string
+		sent := make(chan error, 1)
+		for i := range count {
+			want = append(want, fmt.Sprint("text ", i))
+		}
+		go func() { // ends with the texts
+			for _, text := range want {
+				if err := toBob.Send(ctx, []byte(text)); err != nil {
+					sent <- err
+					return
+				}
+			}
+			sent <- nil
+		}()
+		busy := func() uint64 { return r.inside.Account().Refused[frames.Busy].Frames }
+		Eventually(ctx, busy).Should(BeNumerically(">", 0))
+		close(open)
+		Expect(reads(ctx, toAlice, count)).To(Equal(want))
+		Eventually(ctx, sent).Should(Receive(BeNil()))
+	}, SpecTimeout(2*patience))
+})
