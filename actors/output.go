@@ -39,6 +39,9 @@ func (o *output) push(run *Run) {
 	case o.busy() && run.code == 0 && run.Type.Carries():
 		run.refuse(frames.Busy, "")
 	default:
+		if o.waiting {
+			run.detachIfSmall()
+		}
 		o.queue = append(o.queue, run)
 		o.now = o.now || run.alone || run.code != 0 || !run.Type.Carries()
 	}
@@ -129,6 +132,7 @@ func (o *output) wait() {
 	var pieces [][]byte
 	if o.socket.direct() {
 		o.round = o.round.begun()
+		o.detach()
 	} else {
 		pieces = o.round.rest()
 	}
@@ -139,6 +143,18 @@ func (o *output) wait() {
 	o.slow.began()
 	o.shared.running.Add(1)
 	o.shared.pool.start(&waiter{o, pieces}) // ends when the socket takes something, or when the ConnectionActor closes it
+}
+
+// detach keeps what waits from keeping more memory than it has to.
+func (o *output) detach() {
+	todo := o.queue[o.done:]
+	if o.round != nil && len(o.round.parts) > 0 && todo[0].count > 1 { // the frame that is begun may wait for long
+		todo = append([]*Run{todo[0], todo[0].behind(1)}, todo[1:]...)
+		o.queue, o.done = todo, 0
+	}
+	for _, run := range todo {
+		run.detachIfSmall()
+	}
 }
 
 // goOn goes on after a wait.

@@ -159,7 +159,7 @@ func refusalOf(err error) *frames.Refusal {
 const (
 	// mostFrames is how many frames a chunk has at most. The books kept for a frame are longer than the shortest frames, so
 	// without this a flood of those would take much more memory than the window allows at once. A full buffer of messages has less.
-	mostFrames = 256
+	mostFrames = 512
 	// books is how many bytes the books of a frame take at most, about: a run of its own.
 	books = 160
 )

@@ -28,17 +28,27 @@ type part struct {
 }
 
 const (
-	writeSize   = 64 << 10 // a round is full when it has so many bytes
-	gatherBelow = 4 << 10  // pieces smaller than this are gathered
+	writeSize   = 128 << 10 // a round is full when it has so many bytes; one that copies, when it has sliceSize
+	gatherBelow = 4 << 10   // pieces smaller than this are gathered
 )
 
-// rounds are as large as a round can get: what is put in last may be a whole buffer, or a largest frame that grows.
-var rounds = sync.Pool{New: func() any {
-	return &round{gathered: make([]byte, 0, writeSize+largeBuffer+frames.MaxGrowth)}
-}}
+// The pools of rounds, whose memory is as large as they can get: what is added last may be a whole buffer, or a largest frame
+// that grows. Those that copy are held for as long as a client does not read, so they are smaller.
+var (
+	rounds        = roundPool(writeSize + largeBuffer)
+	copyingRounds = roundPool(sliceSize + frames.HeaderSize + frames.MaxPayload + frames.MaxGrowth)
+)
+
+func roundPool(size int) *sync.Pool {
+	return &sync.Pool{New: func() any { return &round{gathered: make([]byte, 0, size)} }}
+}
 
 func newRound(copies bool) *round {
-	r := rounds.Get().(*round)
+	pool := rounds
+	if copies {
+		pool = copyingRounds
+	}
+	r := pool.Get().(*round)
 	r.copies, r.open = copies, -1
 	return r
 }
@@ -50,17 +60,21 @@ func (r *round) put() {
 	}
 	clear(r.parts)
 	clear(r.pieces)
+	pool := rounds
+	if r.copies {
+		pool = copyingRounds
+	}
 	*r = round{parts: r.parts[:0], pieces: r.pieces[:0], gathered: r.gathered[:0]}
-	rounds.Put(r)
+	pool.Put(r)
 }
 
 // full says that nothing more is to be added.
-func (r *round) full() bool { return r.size >= writeSize }
+func (r *round) full() bool { return r.size >= writeSize || r.copies && r.size >= sliceSize }
 
 // add adds what is not settled of a run; false if that is too much, and only the beginning was added. Lone says that the
 // round will have nothing else.
 func (r *round) add(run *Run, lone bool) (whole bool) {
-	if run.code == 0 && run.Type.Carries() && run.keySize == len(run.From()) {
+	if run.code == 0 && run.Type.Carries() && run.keySize == len(run.From()) && !r.copies {
 		run.readdress()
 		spans := run.spans[run.settled:]
 		for _, s := range spans {
@@ -208,26 +222,18 @@ func (r *round) begun() *round {
 			left = 0
 		}
 	}
+	var bytes []byte
 	for _, b := range r.rest() {
-		if b = b[:min(len(b), left)]; len(b) == 0 {
-			break
-		}
+		b = b[:min(len(b), left)]
+		bytes = append(bytes, b...)
 		left -= len(b)
-		if sameMemory(b, r.gathered) {
-			b = append([]byte(nil), b...)
-		}
-		kept.pieces = append(kept.pieces, b)
 	}
 	r.put()
-	if len(kept.pieces) == 0 {
+	if len(bytes) == 0 {
 		return nil
 	}
+	kept.pieces = [][]byte{bytes}
 	return kept
-}
-
-// sameMemory reports whether two slices end in the same array.
-func sameMemory(a, b []byte) bool {
-	return cap(a) > 0 && cap(b) > 0 && &a[:cap(a)][cap(a)-1] == &b[:cap(b)][cap(b)-1]
 }
 
 // holds returns how many frames of a run are in the round, and not settled.

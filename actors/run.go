@@ -128,6 +128,33 @@ func (r *Run) behind(n int) *Run {
 	return rest
 }
 
+// detach copies the frames out of their chunk, which may go back then; from now on they weigh themselves. What waits for
+// somebody slow must not keep a large buffer from its sender.
+func (r *Run) detach() {
+	c := r.chunk
+	if c.buffer == nil { // it was copied already
+		return
+	}
+	own := &Chunk{shared: c.shared, login: c.login, window: c.window, weight: r.bytes + r.count*books}
+	own.bytes = make([]byte, 0, r.bytes)
+	for i, s := range r.spans[r.settled:] {
+		r.spans[i] = span{from: len(own.bytes), to: len(own.bytes) + s.to - s.from, number: s.number}
+		own.bytes = append(own.bytes, c.bytes[s.from:s.to]...)
+	}
+	r.spans, r.settled = r.spans[:len(r.spans)-r.settled], 0
+	own.open.Store(1)
+	own.window.take(own.weight)
+	r.chunk = own
+	c.release()
+}
+
+// detachIfSmall does so if it helps.
+func (r *Run) detachIfSmall() {
+	if 2*(r.bytes+r.count*books) < r.chunk.weight {
+		r.detach()
+	}
+}
+
 // settle gives the first n frames their outcome: delivered (code 0), or refused, its Error written or nobody there to read
 // it. With its last frame the run is gone.
 func (r *Run) settle(n int, code frames.Code) {

@@ -118,10 +118,13 @@ func (o *output) refuseWaiting() {
 			begun = o.round.holds(run)
 		}
 		switch {
-		case run.code != 0 || !run.Type.Carries() || begun == run.count:
+		case run.code != 0 || !run.Type.Carries():
 			kept = append(kept, run)
 		case begun > 0:
-			run.behind(begun).refuse(frames.Busy, "")
+			if begun < run.count {
+				run.behind(begun).refuse(frames.Busy, "")
+			}
+			run.detach()
 			kept = append(kept, run)
 		default:
 			run.refuse(frames.Busy, "")

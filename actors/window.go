@@ -7,8 +7,9 @@ import (
 	"github.com/mdeiml/blubbel-server/frames"
 )
 
-// window is the memory of the relay that one connection may hold. Its reader takes, whoever settles the last frame of a
-// chunk gives back; a reader whose window is used up does not read, so TCP slows its client down.
+// window is the memory of the relay that one connection may hold. Its reader takes, and who copies something out of a chunk;
+// whoever settles the last frame of it gives back. A reader whose window is used up does not read, so TCP slows its client
+// down. One buffer may be too much: it is taken while the window is not used up.
 type window struct {
 	size    int64
 	used    atomic.Int64
@@ -17,7 +18,7 @@ type window struct {
 	wake    chan struct{} // one slot; made by the first wait
 }
 
-// take takes n bytes without waiting. Owned by the reader.
+// take takes n bytes without waiting.
 func (w *window) take(n int) { w.used.Add(int64(n)) }
 
 func (w *window) give(n int) {
@@ -64,7 +65,7 @@ func (w *window) until(used int64) {
 // The sizes of buffers: a largest frame fits in a large one.
 const (
 	smallBuffer = 4 << 10
-	largeBuffer = 72 << 10 // what Go's allocator makes of one byte more than 64 KiB
+	largeBuffer = 128 << 10
 )
 
 var (

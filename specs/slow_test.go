@@ -176,8 +176,8 @@ var _ = Describe("Flooding", func() {
 				time.Sleep(200 * time.Millisecond) //nolint:forbidigo // what is waited for is that nothing happens
 				return last > 0 && written.Load() == last
 			}).WithTimeout(2 * patience).Should(BeTrue())
-			const fixed = 512 << 10
-			Expect(int64(heap()) - int64(before)).To(BeNumerically("<", 9*(window+80<<10)+fixed))
+			const buffer, fixed = 128 << 10, 512 << 10
+			Expect(int64(heap()) - int64(before)).To(BeNumerically("<", 9*(window+buffer)+fixed))
 			for _, c := range append(flooders, stuck) {
 				c.dies()
 			}
