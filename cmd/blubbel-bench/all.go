@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -16,7 +16,7 @@ type all struct {
 
 // Validate implements kong.Validatable.
 func (c *all) Validate() error {
-	return errors.Join(timing{c.Duration, c.Warmup}.validate(), within("--scale", c.Scale, 1, mostConnections))
+	return cmp.Or(timing{c.Duration, c.Warmup}.validate(), within("--scale", c.Scale, 1, mostConnections))
 }
 
 // suite returns the standard suite.

@@ -18,13 +18,16 @@ type bench struct {
 	server   *process
 	results  []*result
 	progress *progress
+	connect  func(ctx context.Context, nth int) (net.Conn, error)
+	pause    func(time.Duration)
 	out      io.Writer
 	json     io.Writer // nil without --json
 	close    func() error
 }
 
 func newBench(options common, stdout, stderr io.Writer) (*bench, error) {
-	b := &bench{common: options, progress: newProgress(stderr), out: stdout, close: func() error { return nil }}
+	b := &bench{common: options, progress: newProgress(stderr), pause: pause, out: stdout, close: func() error { return nil }}
+	b.connect = b.dial
 	if options.PID != 0 {
 		server, err := openProcess(options.PID)
 		if err != nil {
@@ -61,7 +64,9 @@ func (b *bench) dial(ctx context.Context, nth int) (net.Conn, error) {
 }
 
 // load begins a load that is nobody's yet.
-func (b *bench) load() *load { return newLoad(b.dial, b.Patience) }
+func (b *bench) load() *load {
+	return &load{dial: b.connect, pause: b.pause, patience: b.Patience, epoch: time.Now(), broken: make(chan error, 1)}
+}
 
 // join adds a user to a load.
 func (b *bench) join(ctx context.Context, l *load, bits int) (*user, error) {

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -18,7 +18,7 @@ type fair struct {
 
 // Validate implements kong.Validatable.
 func (c *fair) Validate() error {
-	return errors.Join(atLeast("--every", c.Every, 100*time.Microsecond), within("--flood-size", c.FloodSize, leastBody, mostBody),
+	return cmp.Or(atLeast("--every", c.Every, 100*time.Microsecond), within("--flood-size", c.FloodSize, leastBody, mostBody),
 		c.bodies.validate(), c.saturation.validate(), c.timing.validate())
 }
 

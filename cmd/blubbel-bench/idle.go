@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -22,7 +22,7 @@ const (
 
 // Validate implements kong.Validatable.
 func (c *idle) Validate() error {
-	return errors.Join(within("--connections", c.Connections, 1, mostConnections), atLeast("--duration", c.Duration, time.Millisecond))
+	return cmp.Or(within("--connections", c.Connections, 1, mostConnections), atLeast("--duration", c.Duration, time.Millisecond))
 }
 
 func (c *idle) measure(ctx context.Context, b *bench) error {

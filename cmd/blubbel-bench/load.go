@@ -31,10 +31,6 @@ type load struct {
 	broken           chan error // a connection has ended that we did not end
 }
 
-func newLoad(dial func(context.Context, int) (net.Conn, error), patience time.Duration) *load {
-	return &load{dial: dial, pause: pause, patience: patience, epoch: time.Now(), broken: make(chan error, 1)}
-}
-
 // now returns the time since the load began, in ns.
 func (l *load) now() int64 { return int64(time.Since(l.epoch)) }
 

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 )
@@ -20,7 +20,7 @@ const mostSenders = 1024
 
 // Validate implements kong.Validatable.
 func (c *fanIn) Validate() error {
-	return errors.Join(within("--senders", c.Senders, 1, mostSenders), c.bodies.validate(), c.saturation.validate(), c.timing.validate())
+	return cmp.Or(within("--senders", c.Senders, 1, mostSenders), c.bodies.validate(), c.saturation.validate(), c.timing.validate())
 }
 
 func (c *fanIn) measure(ctx context.Context, b *bench) error {
@@ -61,7 +61,7 @@ const mostUsers = 256
 
 // Validate implements kong.Validatable.
 func (c *allToAll) Validate() error {
-	return errors.Join(within("--users", c.Users, 2, mostUsers), c.bodies.validate(), c.saturation.validate(), c.timing.validate())
+	return cmp.Or(within("--users", c.Users, 2, mostUsers), c.bodies.validate(), c.saturation.validate(), c.timing.validate())
 }
 
 func (c *allToAll) measure(ctx context.Context, b *bench) error {

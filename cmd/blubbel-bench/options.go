@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"net"
 	"time"
@@ -33,7 +33,7 @@ func (c *common) Validate() error {
 	if c.ReceiverKeyBits == 0 {
 		c.ReceiverKeyBits = c.KeyBits
 	}
-	return errors.Join(
+	return cmp.Or(
 		within("--key-bits", c.KeyBits, leastKey, mostKey),
 		within("--receiver-key-bits", c.ReceiverKeyBits, leastKey, mostKey),
 		within("--sources", c.Sources, 1, 1<<16-2),
@@ -48,7 +48,7 @@ type timing struct {
 }
 
 func (t timing) validate() error {
-	return errors.Join(atLeast("--duration", t.Duration, time.Millisecond), atLeast("--warmup", t.Warmup, 0))
+	return cmp.Or(atLeast("--duration", t.Duration, time.Millisecond), atLeast("--warmup", t.Warmup, 0))
 }
 
 // bodies says how long the bodies are.

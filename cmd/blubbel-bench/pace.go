@@ -47,17 +47,19 @@ const (
 // run tells each sender when its Messages are due, until the schedule's end or stop.
 func (p *pace) run(l *load) {
 	defer close(p.stopped)
-	for n := uint64(0); n < p.total; {
+	for n, last := uint64(0), false; n < p.total && !last; {
 		select {
 		case <-p.stop:
-			return
+			last = true // what came due until now is still to be sent
 		default:
 		}
 		now := l.now()
 		for ; n < p.total && p.time(n) <= now; n++ {
 			p.among[n%uint64(len(p.among))].allow()
 		}
-		l.pause(min(max(time.Duration(p.time(n)-now), leastPause), longestPause))
+		if !last {
+			l.pause(min(max(time.Duration(p.time(n)-now), leastPause), longestPause))
+		}
 	}
 }
 

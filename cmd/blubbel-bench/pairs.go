@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -27,7 +27,7 @@ func (c *pairs) Validate() error {
 	if c.Rate < 0 || c.Rate > mostRate {
 		rate = fmt.Errorf("--rate is %g; it must be from 0 to %g", c.Rate, mostRate)
 	}
-	return errors.Join(within("--pairs", c.Pairs, 1, mostPairs), rate, c.bodies.validate(), c.saturation.validate(), c.timing.validate())
+	return cmp.Or(within("--pairs", c.Pairs, 1, mostPairs), rate, c.bodies.validate(), c.saturation.validate(), c.timing.validate())
 }
 
 func (c *pairs) measure(ctx context.Context, b *bench) error {

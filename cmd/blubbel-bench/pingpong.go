@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -15,7 +15,7 @@ type pingpong struct {
 
 // Validate implements kong.Validatable.
 func (c *pingpong) Validate() error {
-	return errors.Join(within("--pairs", c.Pairs, 1, mostPairs), c.bodies.validate(), c.timing.validate())
+	return cmp.Or(within("--pairs", c.Pairs, 1, mostPairs), c.bodies.validate(), c.timing.validate())
 }
 
 func (c *pingpong) measure(ctx context.Context, b *bench) error {

@@ -29,8 +29,9 @@ func (u *user) read(l *load) {
 		err = fmt.Errorf("the relay closed a connection, and said %s", u.lastWord)
 	case errors.Is(err, io.EOF):
 		err = errors.New("the relay closed a connection without a word")
+	case errors.Is(err, errNoFrame):
 	default:
-		err = fmt.Errorf("a connection failed: %w", plain(err))
+		err = fmt.Errorf("the relay, or something on the way, closed a connection: %w", plain(err))
 	}
 	u.reason = err
 	if !u.mayEnd {

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -24,7 +24,7 @@ func (c *slow) Validate() error {
 	if c.FloodRate <= 0 || c.FloodRate > mostRate {
 		rate = fmt.Errorf("--flood-rate is %g; it must be above 0, and at most %g", c.FloodRate, mostRate)
 	}
-	return errors.Join(within("--pairs", c.Pairs, 1, mostPairs), rate, within("--flood-size", c.FloodSize, leastBody, mostBody),
+	return cmp.Or(within("--pairs", c.Pairs, 1, mostPairs), rate, within("--flood-size", c.FloodSize, leastBody, mostBody),
 		c.bodies.validate(), c.saturation.validate(), c.timing.validate())
 }
 

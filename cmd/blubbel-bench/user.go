@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -89,18 +90,27 @@ func (u *user) meet(peer *user) error {
 	}
 }
 
+// longAgo is a deadline for reads that are to end now.
+var longAgo = time.Unix(1, 0)
+
 func (u *user) meetOnce(peer *user) error {
 	answered := make(chan error, 1)
-	go func() { answered <- peer.answer(u) }() // ends with its answer, or with the peer's read deadline
+	go func() { // ends with its answer, or with the peer's read deadline
+		err := peer.answer(u)
+		if err != nil {
+			_ = u.conn.SetReadDeadline(longAgo) // there will be no acceptance to wait for
+		}
+		answered <- err
+	}()
 	err := u.say(frames.StartSession{Peer: peer.key})
 	if err == nil {
 		err = u.hear(peer, frames.TypeAccept)
 	}
 	if err != nil {
-		_ = peer.conn.SetReadDeadline(time.Unix(1, 0)) // the peer need not wait any longer
+		_ = peer.conn.SetReadDeadline(longAgo) // there may be no request to wait for
 	}
-	if late := <-answered; err == nil {
-		err = late
+	if other := <-answered; err == nil || errors.Is(err, os.ErrDeadlineExceeded) && other != nil {
+		err = other
 	}
 	return errors.Join(err, u.conn.SetDeadline(time.Time{}), peer.conn.SetDeadline(time.Time{}))
 }
