@@ -91,6 +91,9 @@ func (l *load) sender(u *user, window int, streams ...*stream) *sender {
 func (l *load) read(buffer int, users ...*user) {
 	for _, u := range users {
 		u.grow(buffer)
+		if u.begin != nil {
+			l.sending.Add(1) // until its reader has called it
+		}
 		l.readers.Go(func() { u.read(l) }) // ends when its connection does
 	}
 }
@@ -119,9 +122,14 @@ func (l *load) stop() {
 		s.waiting.Store(true)
 		s.ring()
 	}
-	l.drain()
+	sent := make(chan struct{})
+	go func() { // ends with the senders: by themselves, or with their connections
+		l.sending.Wait()
+		close(sent)
+	}()
+	l.drain(sent)
 	l.close()
-	l.sending.Wait()
+	<-sent
 	l.readers.Wait()
 }
 
@@ -132,17 +140,26 @@ func (l *load) close() {
 	}
 }
 
-// drain waits until every Message has its outcome, or nothing has moved for its patience.
-func (l *load) drain() {
+// drain waits until everything is sent and every Message has its outcome, or nothing has moved for its patience.
+func (l *load) drain(sent <-chan struct{}) {
 	const look = 2 * time.Millisecond
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	moved, before := time.Now(), uint64(0)
-	for l.pending() && time.Since(moved) < l.patience {
+	for (!over(sent) || l.pending()) && time.Since(moved) < l.patience {
 		<-ticker.C
 		if now := l.settled(l.senders...); now != before {
 			moved, before = time.Now(), now
 		}
+	}
+}
+
+func over(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -151,9 +168,6 @@ func (l *load) pending() bool {
 	for _, s := range l.senders {
 		if s.user.ended.Load() {
 			continue
-		}
-		if s.pace != nil && !s.hasty && s.budget() > 0 {
-			return true
 		}
 		if s.settled.Load() < s.sent.Load() && s.reachesSomebody() {
 			return true

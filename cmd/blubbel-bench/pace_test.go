@@ -100,7 +100,7 @@ func TestWhatIsNeverTakenCounts(t *testing.T) {
 func TestOurOwnLatenessIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openLoop(t, &liar{}, func(b *bench) {
-			b.pause = func(time.Duration) { <-time.After(20 * time.Millisecond) }
+			b.pause = func(time.Duration) { <-time.After(23 * time.Millisecond) }
 		})
 		if r.OneWay.Count != 1000 || !near(r.OneWay.Max, r.latenessMax()) || r.latenessMax() < 18*time.Millisecond {
 			t.Errorf("%+v, late by %+v", r.OneWay, r.Lateness)

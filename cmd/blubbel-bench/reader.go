@@ -12,6 +12,7 @@ import (
 func (u *user) read(l *load) {
 	if u.begin != nil {
 		u.begin()
+		l.sending.Done()
 	}
 	err := u.takeAll(l)
 	for err == nil {
@@ -72,7 +73,7 @@ func (u *user) takeMessage(l *load, payload []byte, now int64) {
 	if !fresh {
 		return
 	}
-	u.credit(st.from.sender, 1)
+	u.credit(st.from.sender, 1) // settled when all that was read is taken, and answered
 	for _, latencies := range st.latencies {
 		latencies.add(s.at, now)
 	}
@@ -122,10 +123,10 @@ func (u *user) takeRefusal(e frames.Error) error {
 		return fmt.Errorf("a Message was refused twice: number %d of stream %d", seq, st.id)
 	}
 	s.refusals[e.Code]++
+	if st.retry != nil {
+		st.retry() // before this one is settled, so that there is never nothing under way
+	}
 	s.settle(1)
 	s.refused.Add(1) // after it: see delivered
-	if st.retry != nil {
-		st.retry()
-	}
 	return nil
 }
