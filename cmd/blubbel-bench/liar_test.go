@@ -9,7 +9,10 @@ import (
 )
 
 func TestWhatARelayDoesWrongIsReported(t *testing.T) {
-	const pair = "pairs -n 1 --window 16 --patience 100ms" + short
+	const (
+		pair  = "pairs -n 1 --window 16" + short
+		lossy = pair + " --patience 100ms" // where something is missing at the end, this is how long one waits for it
+	)
 	var held *passing
 	for _, c := range []struct {
 		name string
@@ -19,7 +22,7 @@ func TestWhatARelayDoesWrongIsReported(t *testing.T) {
 		says string // on standard error
 		is   func(a *account) bool
 	}{
-		{"drops one", pair, func(nth int, f *passing) {
+		{"drops one", lossy, func(nth int, f *passing) {
 			if nth != 3 {
 				f.pass()
 			}
@@ -40,13 +43,13 @@ func TestWhatARelayDoesWrongIsReported(t *testing.T) {
 				f.pass()
 			}
 		}, exitFindings, "0 lost, 1 bad", func(a *account) bool { return a.Bad == 1 && a.Sent == a.Delivered }},
-		{"flips a bit", pair, func(nth int, f *passing) {
+		{"flips a bit", lossy, func(nth int, f *passing) {
 			if nth == 3 {
 				f.rest[45] ^= 1
 			}
 			f.pass()
 		}, exitFindings, "1 lost, 1 bad", func(a *account) bool { return a.Bad == 1 && a.Lost == 1 }},
-		{"names another sender", pair, func(nth int, f *passing) {
+		{"names another sender", lossy, func(nth int, f *passing) {
 			sender := f.sender
 			if nth == 3 {
 				sender = append(frames.Key(nil), sender...)
@@ -64,7 +67,7 @@ func TestWhatARelayDoesWrongIsReported(t *testing.T) {
 		{"refuses all", pair, func(nth int, f *passing) {
 			f.refuse(frames.Code(13 + nth%2))
 		}, exitOK, "", func(a *account) bool { return a.Refused["BUSY"]+a.Refused["OFFLINE"] == a.Sent }},
-		{"refuses round trips", "pingpong -n 2 --patience 100ms" + short, func(nth int, f *passing) {
+		{"refuses round trips", "pingpong -n 2" + short, func(nth int, f *passing) {
 			if nth%3 == 0 {
 				f.refuse(frames.Busy)
 				return
@@ -77,7 +80,7 @@ func TestWhatARelayDoesWrongIsReported(t *testing.T) {
 				f.refuse(frames.Busy)
 			}
 		}, exitFindings, "0 lost, 1 bad", func(a *account) bool { return a.refused() == 1 && a.Delivered+1 == a.Sent }},
-		{"refuses twice", pair, func(nth int, f *passing) {
+		{"refuses twice", lossy, func(nth int, f *passing) {
 			if nth != 3 {
 				f.pass()
 				return
@@ -91,7 +94,7 @@ func TestWhatARelayDoesWrongIsReported(t *testing.T) {
 				f.refuseAs(frames.Busy, 1<<40)
 			}
 		}, exitFindings, "0 lost, 1 bad", func(a *account) bool { return a.refused() == 0 }},
-		{"never answers", pair, func(int, *passing) {}, exitFindings, "16 lost, 0 bad", func(a *account) bool {
+		{"never answers", lossy, func(int, *passing) {}, exitFindings, "16 lost, 0 bad", func(a *account) bool {
 			return a.Sent == 16 && a.Lost == 16
 		}},
 		{"never answers a schedule", "pairs -n 2 --rate 1000 --patience 100ms" + short, func(int, *passing) {}, exitFindings, " lost, 0 bad", func(a *account) bool {
@@ -111,7 +114,7 @@ func TestWhatARelayDoesWrongIsReported(t *testing.T) {
 				_ = f.from.Close()
 			}
 		}, exitFindings, "closed a connection, and said SHUTTING_DOWN", func(a *account) bool { return a.CutOff == a.Sent }},
-		{"sends what is no frame", pair, func(nth int, f *passing) {
+		{"sends what is no frame", lossy, func(nth int, f *passing) {
 			if nth == 3 {
 				_, _ = f.to.Write([]byte("\xff\xff\xff\xff\xff\xff"))
 				return

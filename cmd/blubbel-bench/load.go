@@ -141,12 +141,17 @@ func (l *load) close() {
 }
 
 // drain waits until everything is sent and every Message has its outcome, or nothing has moved for its patience.
+// In any case it ends after some times that: nobody waits for a relay that only trickles.
 func (l *load) drain(sent <-chan struct{}) {
-	const look = 2 * time.Millisecond
+	const (
+		look  = 2 * time.Millisecond
+		times = 15
+	)
+	end := time.Now().Add(times * l.patience)
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	moved, before := time.Now(), uint64(0)
-	for (!over(sent) || l.pending()) && time.Since(moved) < l.patience {
+	for (!over(sent) || l.pending()) && time.Since(moved) < l.patience && time.Now().Before(end) {
 		<-ticker.C
 		if now := l.settled(l.senders...); now != before {
 			moved, before = time.Now(), now

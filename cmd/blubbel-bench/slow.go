@@ -29,9 +29,11 @@ func (c *slow) Validate() error {
 }
 
 const (
-	// deafBuffer is what the operating system may keep for the receiver that does not read: as little as it likes, so that
-	// it is the relay that has to deal with the flood.
-	deafBuffer = 16 << 10
+	// deafBuffer is what the operating system may keep for the receiver that does not read: little, so that it is the relay
+	// that has to deal with the flood. When it reads at last it may keep more: below the size of a packet, which on loopback
+	// is 64 KiB, TCP comes forward by a few packets a second.
+	deafBuffer    = 64 << 10
+	hearingBuffer = 1 << 20
 	// longestFill is for how long, at most, the flood may fill what there is to fill before its effect is measured.
 	longestFill = time.Second
 )
@@ -63,6 +65,7 @@ func (c *slow) measure(ctx context.Context, b *bench) error {
 	if err == nil {
 		err = c.pour(ctx, b, l)
 	}
+	readBuffer(l.deaf.conn, hearingBuffer)
 	l.read(bulkRead, l.deaf)
 	b.progress.say(l.spilt.Cell + ": reading at last")
 	l.stop()
@@ -94,13 +97,18 @@ func (c *slow) setUp(ctx context.Context, b *bench) (*slowLoad, error) {
 	if err != nil {
 		return l, err
 	}
-	if conn, ok := p.to.conn.(*net.TCPConn); ok {
-		_ = conn.SetReadBuffer(deafBuffer) // it is no more than a wish
-	}
+	readBuffer(p.to.conn, deafBuffer)
 	p.from.mayEnd, p.to.mayEnd = true, true
 	l.deaf, l.flood = p.to, p.oneWay(l.load, c.FloodSize, 0)
 	l.flood.hasty = true
 	return l, nil
+}
+
+// readBuffer says how much the operating system may keep of what arrives and is not read yet. It is no more than a wish.
+func readBuffer(conn net.Conn, bytes int) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(bytes)
+	}
 }
 
 // pour lets the flood begin, and measures the pairs beside it.
