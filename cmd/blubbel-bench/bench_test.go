@@ -110,7 +110,7 @@ func TestJSONHasTheFieldsThatAreDocumented(t *testing.T) {
 	q := &quantiles{Count: 1, P50: 1, P99: 1, P999: 1, Max: 1}
 	text, err := json.Marshal(result{
 		Command: "x", Cell: "x", Error: "x", Users: 1, SizeBytes: 1, Window: 1, Offered: 1, Seconds: 1, Messages: 1, BodyMB: 1,
-		ServerCPU: 1, OwnCPU: 1, RSS: 1, PeakRSS: 1, Growth: 1, Ratio: 1, OneWay: q, RoundTrip: q, Lateness: q, Unsent: 1,
+		ServerCPU: 1, OwnCPU: 1, Others: 1, RSS: 1, PeakRSS: 1, Growth: 1, Ratio: 1, OneWay: q, RoundTrip: q, Lateness: q, Unsent: 1,
 		Logins: 1, LoginCPU: 1, Connection: 1, Account: &account{Refused: map[string]uint64{"BUSY": 1}}, Notes: []string{"x"},
 	})
 	if err != nil {

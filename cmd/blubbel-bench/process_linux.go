@@ -57,6 +57,23 @@ func (p *process) ticks() time.Duration {
 	return time.Duration(utime+stime) * tick
 }
 
+// machine returns the processor time that everything on this machine has used together; see proc(5), /proc/stat.
+func (p *process) machine() time.Duration {
+	const idle, wait, guest = 4, 5, 9 // guests' time is in user time already
+	if p == nil {
+		return 0
+	}
+	text, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(text), "\n")
+	var ticks int64
+	for i, field := range strings.Fields(line) {
+		if n, err := strconv.ParseInt(field, 10, 64); err == nil && i != idle && i != wait && i < guest {
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * tick
+}
+
 // memory returns the resident memory of the process in bytes: now, and the most there ever was.
 func (p *process) memory() (now, peak int64) {
 	if p == nil {

@@ -11,4 +11,6 @@ func openProcess(int) (*process, error) {
 
 func (*process) cpu() time.Duration { return 0 }
 
+func (*process) machine() time.Duration { return 0 }
+
 func (*process) memory() (now, peak int64) { return 0, 0 }

@@ -16,6 +16,7 @@ type result struct {
 	BodyMB    float64 `json:"bodies_mb_per_s,omitempty"`
 	ServerCPU float64 `json:"server_cpu_us_per_message,omitempty"`
 	OwnCPU    float64 `json:"generator_cpu_us_per_message,omitempty"`
+	Others    float64 `json:"other_processes_cores,omitempty"`
 	RSS       float64 `json:"server_rss_mib,omitempty"`
 	PeakRSS   float64 `json:"server_rss_peak_mib,omitempty"`
 	Growth    float64 `json:"server_rss_growth_mib,omitempty"`

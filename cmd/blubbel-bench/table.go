@@ -33,6 +33,7 @@ var columns = []column{
 	}},
 	{"server us/msg", func(r *result) string { return figure(r.ServerCPU) }},
 	{"own us/msg", func(r *result) string { return figure(r.OwnCPU) }},
+	{"other cores", func(r *result) string { return figure(r.Others) }},
 	{"logins/s", func(r *result) string { return figure(r.Logins) }},
 	{"server us/login", func(r *result) string { return figure(r.LoginCPU) }},
 	{"KiB/conn", func(r *result) string { return figure(r.Connection) }},
