@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -16,16 +17,18 @@ type column struct {
 
 const absent = "-"
 
-var columns = []column{
+var columns = slices.Concat(begin, latency("one way", func(r *result) *quantiles { return r.OneWay }),
+	latency("round trip", func(r *result) *quantiles { return r.RoundTrip }), end)
+
+var begin = []column{
 	{"", func(r *result) string { return r.Cell }},
 	{"msg/s", func(r *result) string { return figure(r.Messages) }},
 	{"MB/s", func(r *result) string { return figure(r.BodyMB) }},
 	{"of alone", func(r *result) string { return figure(r.Ratio) }},
-	{"p50 us", func(r *result) string { return quantile(r, func(q *quantiles) float64 { return q.P50 }) }},
-	{"p99 us", func(r *result) string { return quantile(r, func(q *quantiles) float64 { return q.P99 }) }},
-	{"p99.9 us", func(r *result) string { return quantile(r, func(q *quantiles) float64 { return q.P999 }) }},
-	{"max us", func(r *result) string { return quantile(r, func(q *quantiles) float64 { return q.Max }) }},
-	{"late p99 us", func(r *result) string {
+}
+
+var end = []column{
+	{"late us: p99", func(r *result) string {
 		if r.Lateness == nil {
 			return absent
 		}
@@ -46,14 +49,22 @@ var columns = []column{
 	{"bad", func(r *result) string { return counted(r, func(a *account) uint64 { return a.Bad }) }},
 }
 
-func quantile(r *result, of func(*quantiles) float64) string {
-	switch {
-	case r.RoundTrip != nil:
-		return figure(of(r.RoundTrip))
-	case r.OneWay != nil:
-		return figure(of(r.OneWay))
+// latency returns the columns of one kind of latencies. The first says which kind.
+func latency(kind string, of func(*result) *quantiles) []column {
+	cell := func(pick func(*quantiles) float64) func(*result) string {
+		return func(r *result) string {
+			if q := of(r); q != nil {
+				return figure(pick(q))
+			}
+			return absent
+		}
 	}
-	return absent
+	return []column{
+		{kind + " us: p50", cell(func(q *quantiles) float64 { return q.P50 })},
+		{"p99", cell(func(q *quantiles) float64 { return q.P99 })},
+		{"p99.9", cell(func(q *quantiles) float64 { return q.P999 })},
+		{"max", cell(func(q *quantiles) float64 { return q.Max })},
+	}
 }
 
 func counted(r *result, of func(*account) uint64) string {
