@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check format tidy vet lint test race fuzz example fmt specs-outline bench build run
+.PHONY: help check format tidy vet lint test race fuzz example fmt specs-outline bench load build run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ specs-outline: ## the specs as prose
 
 bench: ## every benchmark
 	go test -run='^$$' -bench=. -benchmem ./...
+
+load: build ## blubbel-bench against a relay started for it: about a minute
+	@bin/blubbel-server --listen 127.0.0.1:8010 --log-level warn & relay=$$!; trap "kill $$relay" EXIT; sleep 0.5; \
+	bin/blubbel-bench all --relay 127.0.0.1:8010 --pid $$relay
 
 build: ## the programs, into bin/
 	go build -o bin/ ./cmd/...
