@@ -39,7 +39,7 @@ func (o *output) push(run *Run) {
 	case o.busy() && run.code == 0 && run.Type.Carries():
 		run.refuse(frames.Busy, "")
 	default:
-		if o.waiting {
+		if o.slow != nil && o.slow.dragging {
 			run.detachIfSmall()
 		}
 		o.queue = append(o.queue, run)
@@ -132,7 +132,6 @@ func (o *output) wait() {
 	var pieces [][]byte
 	if o.socket.direct() {
 		o.round = o.round.begun()
-		o.detach()
 	} else {
 		pieces = o.round.rest()
 	}
@@ -143,18 +142,6 @@ func (o *output) wait() {
 	o.slow.began()
 	o.shared.running.Add(1)
 	o.shared.pool.start(&waiter{o, pieces}) // ends when the socket takes something, or when the ConnectionActor closes it
-}
-
-// detach keeps what waits from keeping more memory than it has to.
-func (o *output) detach() {
-	todo := o.queue[o.done:]
-	if o.round != nil && len(o.round.parts) > 0 && todo[0].count > 1 { // the frame that is begun may wait for long
-		todo = append([]*Run{todo[0], todo[0].behind(1)}, todo[1:]...)
-		o.queue, o.done = todo, 0
-	}
-	for _, run := range todo {
-		run.detachIfSmall()
-	}
 }
 
 // goOn goes on after a wait.

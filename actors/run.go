@@ -111,7 +111,7 @@ func (r *Run) drop() int {
 // behind takes all but the first n frames off, as a run of their own. There must be some.
 func (r *Run) behind(n int) *Run {
 	rest := r.chunk.emptyRun(r.Type, r.keySize)
-	rest.away, rest.count, rest.bytes = r.away, r.count, r.bytes
+	rest.away, rest.code, rest.text, rest.count, rest.bytes = r.away, r.code, r.text, r.count, r.bytes
 	rest.spans = append(rest.spans, r.spans[r.settled:]...)
 	for range n {
 		rest.drop()

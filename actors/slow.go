@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
@@ -13,19 +14,21 @@ import (
 //	    ▲                            │                                                   │
 //	    └─────everything written─────┴─────────everything written────────────────────────┘
 //
+// One that took little for a moment is dragging: what waits for it is copied out of its senders' buffers, where that helps.
 // A stalled client costs its senders no more time: what waits for it is refused with BUSY, but for the frame that is begun,
 // and so is what comes. From then on, for a minute after it has caught up, it gets shortStall. One that takes nothing for
 // the write deadline is closed.
 type slow struct {
-	output *output
-	behind bool
-	busy   bool
-	strict time.Time // until then the stall time is shortStall
-	since  time.Time // when the stall time began
-	base   int64     // what the socket had taken then
-	moved  time.Time // when the socket was last seen to have taken something
-	seen   int64     // and what it had taken then, in all
-	timer  *time.Timer
+	output   *output
+	behind   bool
+	dragging bool
+	busy     bool
+	strict   time.Time // until then the stall time is shortStall
+	since    time.Time // when the stall time began
+	base     int64     // what the socket had taken then
+	moved    time.Time // when the socket was last seen to have taken something
+	seen     int64     // and what it had taken then, in all
+	timer    *time.Timer
 }
 
 const (
@@ -54,7 +57,7 @@ func (s *slow) caughtUp() {
 	if s.busy {
 		s.strict = time.Now().Add(strictTime)
 	}
-	s.behind, s.busy = false, false
+	s.behind, s.dragging, s.busy = false, false, false
 }
 
 func (s *slow) stall(now time.Time) time.Duration {
@@ -67,7 +70,7 @@ func (s *slow) stall(now time.Time) time.Duration {
 // arm lets tick come when there may be something to decide.
 func (s *slow) arm(now time.Time) {
 	o := s.output
-	next := s.moved.Add(o.shared.Limits.WriteDeadline).Sub(now)
+	next := min(shortStall, s.moved.Add(o.shared.Limits.WriteDeadline).Sub(now))
 	if !s.busy {
 		next = min(next, s.since.Add(s.stall(now)).Sub(now))
 	}
@@ -81,21 +84,24 @@ func (s *slow) arm(now time.Time) {
 
 // tick looks at the client. It is false if the client has taken nothing for too long.
 func (s *slow) tick() (alive bool) {
-	o := s.output
 	if !s.behind {
 		return true
 	}
-	now := time.Now()
-	if sent := o.socket.sent(); sent != s.seen {
+	now, sent := time.Now(), s.output.socket.sent()
+	little := sent-s.seen < stallBytes
+	if sent != s.seen {
 		s.seen, s.moved = sent, now
 	}
-	if now.Sub(s.moved) >= o.shared.Limits.WriteDeadline {
+	if now.Sub(s.moved) >= s.output.shared.Limits.WriteDeadline {
 		return false
+	}
+	if s.dragging = little; little {
+		s.output.detach()
 	}
 	if !s.busy && now.Sub(s.since) >= s.stall(now) {
 		if s.seen-s.base < stallBytes {
 			s.busy = true
-			o.refuseWaiting()
+			s.output.refuseWaiting()
 		}
 		s.since, s.base = now, s.seen
 	}
@@ -109,24 +115,38 @@ func (s *slow) stop() {
 	}
 }
 
+// detach keeps what waits from keeping more memory than it has to.
+func (o *output) detach() {
+	o.splitBegun()
+	for _, run := range o.queue[o.done:] {
+		run.detachIfSmall()
+	}
+}
+
+// splitBegun makes the frames that are in the round runs of their own.
+func (o *output) splitBegun() {
+	if o.round == nil {
+		return
+	}
+	for i := o.done; i < len(o.queue); i++ {
+		run := o.queue[i]
+		switch begun := o.round.holds(run); {
+		case begun == 0:
+			return
+		case begun < run.count:
+			o.queue = slices.Insert(o.queue, i+1, run.behind(begun))
+		}
+	}
+}
+
 // refuseWaiting refuses what waits to be written with BUSY, but for frames that are begun. Answers to the client wait on.
 func (o *output) refuseWaiting() {
+	o.splitBegun()
 	kept := o.queue[:0]
 	for _, run := range o.queue[o.done:] {
-		begun := 0
-		if o.round != nil {
-			begun = o.round.holds(run)
-		}
-		switch {
-		case run.code != 0 || !run.Type.Carries():
+		if run.code != 0 || !run.Type.Carries() || o.round != nil && o.round.holds(run) > 0 {
 			kept = append(kept, run)
-		case begun > 0:
-			if begun < run.count {
-				run.behind(begun).refuse(frames.Busy, "")
-			}
-			run.detach()
-			kept = append(kept, run)
-		default:
+		} else {
 			run.refuse(frames.Busy, "")
 		}
 	}
