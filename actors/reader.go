@@ -27,7 +27,8 @@ type reader struct {
 	buffer *[]byte
 	have   []byte // what was read and is not handed over: the start of buffer
 	number uint64 // request number of the frame that have begins with
-	eager  bool   // the last read would have filled a small buffer: there is more to come
+	burst  int    // bytes read since the socket was last found empty
+	usual  int    // what burst was then
 }
 
 func newReader(shared *Shared, conn net.Conn, socket socket, connection *actor.PID) *reader {
@@ -71,8 +72,10 @@ func (r *reader) read() error {
 	r.window.room()
 	n, err := r.socket.read(r)
 	if r.buffer != nil {
-		r.eager = n >= min(len(*r.buffer)-len(r.have), smallBuffer)
-		r.have = (*r.buffer)[:len(r.have)+n]
+		r.burst += n
+		if r.have = (*r.buffer)[:len(r.have)+n]; len(r.have) < len(*r.buffer) {
+			r.usual, r.burst = r.burst, 0
+		}
 	}
 	if n > 0 {
 		return nil // an error comes again
@@ -82,12 +85,18 @@ func (r *reader) read() error {
 
 // space implements room.
 func (r *reader) space() []byte {
-	size := smallBuffer
-	if r.eager || len(r.have) == smallBuffer {
-		size = largeBuffer
-	}
-	r.hold(size)
+	r.hold(r.enough())
 	return (*r.buffer)[len(r.have):]
+}
+
+// enough is how large a buffer should be: what came at once the last time fits in, and more. Where the buffer has to wait for
+// what comes, it is a small one.
+func (r *reader) enough() int {
+	expected := r.burst
+	if r.socket.direct() {
+		expected = max(expected, r.usual)
+	}
+	return min(max(expected, len(r.have))+1, largeBuffer)
 }
 
 // idle implements room: while nothing comes no buffer is held.
@@ -217,7 +226,7 @@ func (r *reader) take(n, count int, login *Login) {
 	rest := r.have[n:]
 	r.buffer, r.have = nil, nil
 	if len(rest) > 0 {
-		r.buffer = getBuffer(len(rest))
+		r.buffer = getBuffer(max(len(rest), r.enough()))
 		r.window.take(len(*r.buffer))
 		r.have = (*r.buffer)[:copy(*r.buffer, rest)]
 	}

@@ -62,14 +62,15 @@ func (w *window) until(used int64) {
 	w.waiting.Store(false)
 }
 
-// The sizes of buffers: a largest frame fits in a large one.
+// The sizes of buffers. A largest frame fits in a large one.
 const (
-	smallBuffer = 4 << 10
-	largeBuffer = 128 << 10
+	smallBuffer  = 4 << 10
+	mediumBuffer = 16 << 10
+	largeBuffer  = 128 << 10
 )
 
 var (
-	smallBuffers, largeBuffers = buffers(smallBuffer), buffers(largeBuffer)
+	smallBuffers, mediumBuffers, largeBuffers = buffers(smallBuffer), buffers(mediumBuffer), buffers(largeBuffer)
 
 	_ [largeBuffer - frames.HeaderSize - frames.MaxPayload]struct{} // does not compile if it does not fit
 )
@@ -81,17 +82,18 @@ func buffers(size int) *sync.Pool {
 	}}
 }
 
-func getBuffer(size int) *[]byte {
-	if size <= smallBuffer {
-		return smallBuffers.Get().(*[]byte)
+// bufferPool returns where buffers come from that hold so many bytes.
+func bufferPool(size int) *sync.Pool {
+	switch {
+	case size <= smallBuffer:
+		return smallBuffers
+	case size <= mediumBuffer:
+		return mediumBuffers
 	}
-	return largeBuffers.Get().(*[]byte)
+	return largeBuffers
 }
 
-func putBuffer(b *[]byte) {
-	if len(*b) <= smallBuffer {
-		smallBuffers.Put(b)
-		return
-	}
-	largeBuffers.Put(b)
-}
+// getBuffer returns a buffer of at least this size.
+func getBuffer(size int) *[]byte { return bufferPool(size).Get().(*[]byte) }
+
+func putBuffer(b *[]byte) { bufferPool(len(*b)).Put(b) }
