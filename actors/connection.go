@@ -48,7 +48,9 @@ func (c *ConnectionActor) Receive(ctx actor.Context) {
 		c.shared.contain(func() { c.stop(ctx) })
 	case *actor.Stopped, *actor.Restarting:
 	default:
-		c.state(ctx)
+		if !c.mail.Marked() { // else its effect was had before a crash
+			c.state(ctx)
+		}
 		if err := c.out.settled(); err != nil {
 			ctx.Stop(ctx.Self())
 		}
@@ -73,7 +75,7 @@ func (c *ConnectionActor) log(ctx actor.Context) *logrus.Entry {
 
 // stop lets go of everything, whatever led here.
 func (c *ConnectionActor) stop(ctx actor.Context) {
-	_ = c.conn.Close()
+	c.close()
 	if c.login != nil {
 		c.login.over.Store(true)
 		ctx.Send(c.registry, Leave{Login: c.login})
@@ -81,7 +83,7 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	if c.reader == nil { // it crashed before it began
 		return
 	}
-	c.reader.stop()
+	c.shared.contain(c.reader.stop)
 	c.reader.window.close()
 	c.out.stop()
 	if c.asking != nil {
@@ -90,6 +92,12 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	if c.shared.debugs() {
 		c.log(ctx).Debug("connection closed")
 	}
+}
+
+// close closes the socket, which may be one of the host's that panics.
+func (c *ConnectionActor) close() {
+	defer func() { _ = recover() }()
+	_ = c.conn.Close()
 }
 
 // anonymous: nobody is logged in, and frames come one by one.
@@ -148,6 +156,7 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 		if m.crash != nil {
 			panic(m.crash)
 		}
+		c.mail.Mark() // what it says is taken note of once, whatever happens
 		if err := c.out.goOn(m); err != nil {
 			ctx.Stop(ctx.Self())
 		}

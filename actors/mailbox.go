@@ -56,7 +56,7 @@ func (m *Mailbox) Props() actor.PropsOption {
 }
 
 // Mark notes that the message in hand has had its effect: nothing of it is to be repeated, should the actor crash now. For the actor.
-func (m *Mailbox) Mark() { m.marked = m.inHand }
+func (m *Mailbox) Mark() { m.marked = m.marked || m.inHand } // a system message may come between a crash and the next try
 
 // Marked reports whether the message in hand has had its effect before the actor crashed. For the actor.
 func (m *Mailbox) Marked() bool { return m.inHand && m.marked }
@@ -115,7 +115,7 @@ func (m *Mailbox) PostSystemMessage(message any) {
 }
 
 // turnLength is how many messages are handled before others get their turn.
-const turnLength = 300
+const turnLength = 64
 
 // run handles messages until there are none, or enough.
 func (m *Mailbox) run(w *worker) {

@@ -36,7 +36,7 @@ func (o *output) push(run *Run) {
 	switch {
 	case o.closing:
 		o.fail(run)
-	case o.busy() && run.code == 0 && run.Type.Carries():
+	case o.busy() && run.message():
 		run.refuse(frames.Busy, "")
 	default:
 		if o.slow != nil && o.slow.dragging {

@@ -214,7 +214,7 @@ func (r *Run) wireLen() int {
 // memory than that; nil if there is none. The rest of the round is as if it had never been added.
 func (r *round) begun() *round {
 	r.settleFrames()
-	kept, left := &round{credit: r.credit}, r.size
+	kept, left := &round{credit: r.credit, size: r.size}, r.size
 	if r.partsDone < len(r.parts) {
 		run := r.parts[r.partsDone].run
 		kept.parts = []part{{run, 1, run.wireLen()}}

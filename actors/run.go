@@ -91,6 +91,9 @@ func (r *Run) readdress() {
 	}
 }
 
+// message reports whether it is Messages on their way to a recipient.
+func (r *Run) message() bool { return r.Type == frames.TypeMessage && r.code == 0 }
+
 // first returns the length of the first frame.
 func (r *Run) first() int { return frameLen(r.chunk.bytes[r.spans[r.settled].from:]) }
 

@@ -139,12 +139,13 @@ func (o *output) splitBegun() {
 	}
 }
 
-// refuseWaiting refuses what waits to be written with BUSY, but for frames that are begun. Answers to the client wait on.
+// refuseWaiting refuses the Messages that wait to be written with BUSY, but for frames that are begun. Answers to the client
+// wait on, and so do requests and acceptances: both sides have taken note of them already, and there are few.
 func (o *output) refuseWaiting() {
 	o.splitBegun()
 	kept := o.queue[:0]
 	for _, run := range o.queue[o.done:] {
-		if run.code != 0 || !run.Type.Carries() || o.round != nil && o.round.holds(run) > 0 {
+		if !run.message() || o.round != nil && o.round.holds(run) > 0 {
 			kept = append(kept, run)
 		} else {
 			run.refuse(frames.Busy, "")

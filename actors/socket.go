@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"io"
 	"net"
 	"sync/atomic"
 )
@@ -13,7 +14,7 @@ type socket interface {
 	write(pieces [][]byte) (n int, err error)
 	// wait waits until the operating system takes more, and may be what writes it.
 	wait(pieces [][]byte) (n int, err error)
-	// sent is how many bytes the operating system took, ever. From any goroutine.
+	// sent is how many bytes have got somewhere, ever: to the client's side, if that can be known, else to the operating system. From any goroutine.
 	sent() int64
 	// direct says that the pieces are never looked at but by write, so they may lie where they may change after it.
 	direct() bool
@@ -40,7 +41,13 @@ type stream struct {
 	took atomic.Int64
 }
 
-func (s *stream) read(r room) (int, error) { return s.conn.Read(r.space()) }
+func (s *stream) read(r room) (int, error) {
+	n, err := s.conn.Read(r.space())
+	if n == 0 && err == nil {
+		err = io.ErrNoProgress
+	}
+	return n, err
+}
 
 func (*stream) write([][]byte) (int, error) { return 0, nil }
 

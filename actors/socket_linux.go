@@ -27,8 +27,13 @@ type descriptor struct {
 }
 
 func newDescriptor(conn net.Conn) socket {
-	c, ok := conn.(syscall.Conn)
-	if !ok {
+	var c syscall.Conn
+	switch conn := conn.(type) { // no others: who embeds one of these has its methods, too, and would be bypassed
+	case *net.TCPConn:
+		c = conn
+	case *net.UnixConn:
+		c = conn
+	default:
 		return nil
 	}
 	raw, err := c.SyscallConn()
@@ -105,6 +110,16 @@ func again(call func() (int, error)) (int, error) {
 	}
 }
 
-func (d *descriptor) sent() int64 { return d.took.Load() }
+// sent counts what the client's side has acknowledged: the poller tells of room only when a third of the send buffer is free
+// (sk_stream_is_writeable), so what we could write says for seconds nothing of a client that reads slowly but all the time.
+func (d *descriptor) sent() int64 {
+	took := d.took.Load()
+	_ = d.raw.Control(func(fd uintptr) {
+		if waiting, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {
+			took -= int64(waiting)
+		}
+	})
+	return took
+}
 
 func (*descriptor) direct() bool { return true }

@@ -42,10 +42,16 @@ type waiter struct {
 func (w *waiter) run(*worker) {
 	o := w.output
 	defer o.shared.running.Done()
-	m := ready{output: o}
+	m, before := ready{output: o}, int64(0)
+	if !o.socket.direct() {
+		before = o.socket.sent()
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			m.crash = NewCrash(p)
+			if !o.socket.direct() { // the slices before the one it crashed on are written
+				m.n = int(o.socket.sent() - before)
+			}
 		}
 		o.shared.Root.Send(o.connection, m)
 	}()

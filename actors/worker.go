@@ -16,15 +16,23 @@ type worker struct {
 // job is what a worker of the pool is started for.
 type job interface{ run(w *worker) }
 
-// work runs what is ready, and what becomes so by that. It ends: a mailbox gives up its place after turnLength messages.
+// work runs what is ready, and what becomes so by that. It ends, even if others send to what it runs all the time: a mailbox
+// gives up its place after turnLength messages, and after mostRuns mailboxes the pool goes on. A reader has its own socket to read.
 func (w *worker) work() {
 	for i := 0; i < len(w.ready); i++ {
 		m := w.ready[i]
 		w.ready[i] = nil
-		m.run(w)
+		if i < mostRuns {
+			m.run(w)
+		} else {
+			m.shared.pool.start(m)
+		}
 	}
 	w.ready = w.ready[:0]
 }
+
+// mostRuns is how many mailboxes are run for one chunk. More than the recipients of a usual one, and their connections.
+const mostRuns = 256
 
 // pool starts jobs on workers that wait for some, the last that came first: its stack is warm, and has grown already.
 type pool struct {

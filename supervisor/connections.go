@@ -55,8 +55,7 @@ func (c *Connections) Receive(ctx actor.Context) {
 	case actors.Drain:
 		c.drain(ctx)
 	case actors.Hurry:
-		clear(c.busy)
-		c.goOn(ctx)
+		c.hurry(ctx)
 	case actors.Drained:
 		c.drained(ctx, m.Connection)
 	case *actor.Terminated:
@@ -80,6 +79,8 @@ func (c *Connections) quarantine(ctx actor.Context, message any) {
 		c.drained(ctx, m.Connection)
 	case actors.Drain:
 		c.drain(ctx)
+	case actors.Hurry:
+		c.hurry(ctx)
 	default:
 		actors.Abandon(m)
 	}
@@ -104,6 +105,11 @@ func (c *Connections) drain(ctx actor.Context) {
 		c.busy[connection.Id] = struct{}{}
 		ctx.Send(connection, actors.Drain{})
 	}
+	c.goOn(ctx)
+}
+
+func (c *Connections) hurry(ctx actor.Context) {
+	clear(c.busy)
 	c.goOn(ctx)
 }
 

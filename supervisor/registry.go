@@ -121,6 +121,8 @@ func (r *Registry) decline(ctx actor.Context, message any) {
 		ctx.Send(m.Login.Connection, actors.Rejected{Login: m.Login, Code: frames.Internal})
 	case actors.Leave:
 		r.leave(ctx, m)
+	case actors.Vacate:
+		r.vacate(ctx, m)
 	case actors.Introduce:
 		ctx.Send(m.Run.Sender(), actors.Answered{Run: m.Run, Code: frames.Internal})
 	default:
