@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"io"
 	"net"
 	"sync/atomic"
 )
@@ -41,13 +40,7 @@ type stream struct {
 	took atomic.Int64
 }
 
-func (s *stream) read(r room) (int, error) {
-	n, err := s.conn.Read(r.space())
-	if n == 0 && err == nil {
-		err = io.ErrNoProgress
-	}
-	return n, err
-}
+func (s *stream) read(r room) (int, error) { return s.conn.Read(r.space()) }
 
 func (*stream) write([][]byte) (int, error) { return 0, nil }
 
