@@ -20,7 +20,12 @@ type Login struct {
 	User       *actor.PID // set by the UserActor before it answers Joined
 	shared     *Shared
 	over       atomic.Bool
+	worker     *worker // that sends Join or Joined; see ride
 }
+
+// Ride lets the Join or Joined that is sent next be handled by who runs the sender, as it is with what carries frames. For the sender,
+// an actor with this mailbox.
+func (l *Login) Ride(m *Mailbox) { l.worker = m.worker }
 
 // NewLogin returns a login of a key on a connection, not joined yet.
 func NewLogin(shared *Shared, key frames.Key, connection *actor.PID) *Login {

@@ -211,6 +211,7 @@ func (c *ConnectionActor) join(ctx actor.Context, run *Run, key frames.Key) {
 	}
 	c.login = NewLogin(c.shared, key, ctx.Self())
 	c.state = c.joining
+	c.login.Ride(c.mail)
 	ctx.Send(c.registry, Join{Login: c.login})
 }
 

@@ -151,6 +151,10 @@ func ride(message any) (w *worker) {
 		w, m.Run.worker = m.Run.worker, nil
 	case Deliver:
 		w, m.Run.worker = m.Run.worker, nil
+	case Join:
+		w, m.Login.worker = m.Login.worker, nil
+	case Joined:
+		w, m.Login.worker = m.Login.worker, nil
 	case flush:
 		w, m.worker = m.worker, nil
 	case *actor.MessageEnvelope: // of a host's middleware

@@ -42,6 +42,7 @@ func withBob(t *testing.T, scene func(b *bob)) {
 		}
 		join := next[Join](t, b.registry)
 		join.Login.User = b.probe().PID
+		join.Login.worker = nil // a probe's mailbox does not take it off
 		b.system.Root.Send(b.connection, Joined{Login: join.Login})
 		b.reads(frames.HeaderSize)
 		scene(b)

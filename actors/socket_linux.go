@@ -13,9 +13,8 @@ import (
 // descriptor is a connection with a file descriptor. Go's poller waits for it, and we do the system calls, because net.Conn
 // can neither wait without a buffer nor write without waiting.
 type descriptor struct {
-	raw            syscall.RawConn
-	onRead, onIdle func(fd uintptr) bool // what RawConn calls; made once
-	onWrite        func(fd uintptr) bool
+	raw             syscall.RawConn
+	onRead, onWrite func(fd uintptr) bool // what RawConn calls; made once
 
 	// What goes into those calls and comes out.
 	room     room
@@ -41,7 +40,7 @@ func newDescriptor(conn net.Conn) socket {
 		return nil
 	}
 	d := &descriptor{raw: raw}
-	d.onRead, d.onWrite, d.onIdle = d.tryRead, d.tryWrite, d.writable
+	d.onRead, d.onWrite = d.tryRead, d.tryWrite
 	return d
 }
 
@@ -90,7 +89,7 @@ func (d *descriptor) tryWrite(fd uintptr) bool {
 }
 
 func (d *descriptor) wait([][]byte) (int, error) {
-	return 0, d.raw.Write(d.onIdle)
+	return 0, d.raw.Write(d.writable)
 }
 
 // writable is false if the socket takes nothing. It has to look: the poller tells only of what changes from now on.

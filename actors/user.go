@@ -117,6 +117,7 @@ func (u *user) join(ctx actor.Context, m Join) {
 	default:
 		u.phase, u.login = online, m.Login
 		m.Login.User = ctx.Self()
+		m.Login.Ride(u.mail)
 		ctx.Send(m.Login.Connection, Joined{Login: m.Login})
 		u.shared.note(u.name, "user online")
 	}

@@ -14,8 +14,9 @@ type window struct {
 	size    int64
 	used    atomic.Int64
 	closed  atomic.Bool
-	waiting atomic.Bool   // the reader is, or is about to
-	wake    chan struct{} // one slot; made by the first wait
+	waiting atomic.Bool // the reader is, or is about to
+	mu      sync.Mutex
+	freed   sync.Cond // with mu
 }
 
 // take takes n bytes without waiting.
@@ -33,12 +34,10 @@ func (w *window) close() {
 }
 
 func (w *window) signal() {
-	if !w.waiting.Load() {
-		return
-	}
-	select {
-	case w.wake <- struct{}{}:
-	default:
+	if w.waiting.Load() {
+		w.mu.Lock()
+		w.freed.Broadcast()
+		w.mu.Unlock()
 	}
 }
 
@@ -52,12 +51,12 @@ func (w *window) until(used int64) {
 	if w.used.Load() <= used {
 		return
 	}
-	if w.wake == nil {
-		w.wake = make(chan struct{}, 1)
-	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.freed.L = &w.mu
 	w.waiting.Store(true) // before the second look: who gives after that look sees it
 	for w.used.Load() > used && !w.closed.Load() {
-		<-w.wake
+		w.freed.Wait()
 	}
 	w.waiting.Store(false)
 }

@@ -72,6 +72,7 @@ func (r *Registry) join(ctx actor.Context, m actors.Join) {
 	}
 	e.sent++
 	m.Seq = e.sent
+	m.Login.Ride(r.mail)
 	ctx.Send(e.user, m)
 }
 
