@@ -64,6 +64,12 @@ func (m *Mailbox) Marked() bool { return m.inHand && m.marked }
 // more reports whether there is a message behind the one in hand, for sure. For the actor.
 func (m *Mailbox) more() bool { return m.at+1 < len(m.batch) }
 
+// carry lets the message that a run is sent with next be handled by who runs this mailbox: see ride. For the actor.
+func (m *Mailbox) carry(r *Run) *Run {
+	r.worker = m.worker
+	return r
+}
+
 // RegisterHandlers implements actor.Mailbox. The dispatcher is not used.
 func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) {
 	m.invoker = invoker

@@ -151,6 +151,8 @@ func ride(message any) (w *worker) {
 		w, m.Run.worker = m.Run.worker, nil
 	case Deliver:
 		w, m.Run.worker = m.Run.worker, nil
+	case Refuse:
+		w, m.Run.worker = m.Run.worker, nil
 	case Join:
 		w, m.Login.worker = m.Login.worker, nil
 	case Joined:

@@ -37,7 +37,7 @@ func (o *output) push(run *Run) {
 	case o.closing:
 		o.fail(run)
 	case o.busy() && run.message():
-		run.refuse(frames.Busy, "")
+		o.mail.carry(run).refuse(frames.Busy, "")
 	default:
 		if o.slow != nil && o.slow.dragging {
 			run.detachIfSmall()

@@ -141,11 +141,10 @@ func (u *user) hear(ctx actor.Context, run *Run) {
 	if event == Start {
 		ctx.Send(run.Sender(), Answered{Run: run, Code: code, User: ctx.Self()})
 	} else if code != 0 {
-		run.refuse(code, "")
+		u.mail.carry(run).refuse(code, "")
 	}
 	if code == 0 {
-		run.worker = u.mail.worker
-		ctx.Send(u.login.Connection, Deliver{Run: run})
+		ctx.Send(u.login.Connection, Deliver{Run: u.mail.carry(run)})
 	}
 	u.vacateIfVacant(ctx) // the Registry did not let us go because of this very message
 }

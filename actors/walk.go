@@ -194,7 +194,7 @@ func (u *user) refuse(c *Chunk, code frames.Code, text string) {
 func (u *user) sendRefused() {
 	if run := u.refused; run != nil {
 		u.refused = nil
-		run.refuse(u.refusal, u.refusalText)
+		u.mail.carry(run).refuse(u.refusal, u.refusalText)
 	}
 }
 
@@ -210,8 +210,7 @@ func (u *user) flush(ctx actor.Context) {
 func (u *user) sendRun(ctx actor.Context, p *pair) {
 	if run := p.run; run != nil {
 		p.run = nil
-		run.worker = u.mail.worker
-		ctx.Send(p.user, Hear{Run: run})
+		ctx.Send(p.user, Hear{Run: u.mail.carry(run)})
 	}
 }
 
