@@ -24,7 +24,7 @@ var _ = Describe("Not keeping up", func() {
 		It("refuses what waits for him with BUSY: each message arrives or is refused, and they arrive in order", func(ctx SpecContext) {
 			needsInside("the relay has to be told to be impatient")
 			alice, bob := startRelay(shortStall).session(ctx)
-			Expect(bob.conn.SetReadBuffer(16 << 10)).To(Succeed())
+			Expect(bob.tcp().SetReadBuffer(16 << 10)).To(Succeed())
 			const count = 400
 			first := alice.said + 1
 			sent := make(chan error, 1)
@@ -160,7 +160,7 @@ var _ = Describe("Flooding", func() {
 			}
 			before := heap()
 			for _, c := range flooders {
-				Expect(c.conn.SetWriteBuffer(32 << 10)).To(Succeed())
+				Expect(c.tcp().SetWriteBuffer(32 << 10)).To(Succeed())
 				go func() { // ends with the connection
 					for {
 						n, err := c.conn.Write(b)
