@@ -111,8 +111,8 @@ var _ = Describe("Not keeping up", func() {
 			stuck = carol.said + 1
 			begun = noise(32 << 10)
 			carol.says(frames.Message{Peer: bob.key, Body: begun}, frames.Message{Peer: bob.key, Body: []byte("not begun")})
+			alice.says(frames.AcceptSession{Peer: bob.key, Sealed: []byte("yes")}) // before he is found to be stalled
 			carol.isRefused(ctx, frames.TypeMessage, frames.Busy)
-			alice.says(frames.AcceptSession{Peer: bob.key, Sealed: []byte("yes")})
 			dave.says(frames.StartSession{Peer: bob.key, Sealed: []byte("will you?")})
 		}
 
