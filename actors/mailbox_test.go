@@ -89,6 +89,41 @@ func TestSafeMailboxTriesAgainInPlaceAndPutsAside(t *testing.T) {
 	}
 }
 
+// A message that has had its effect before it crashes its actor has it once, whatever the actor is told before the next try.
+func TestSafeMailboxRemembersTheMarkOverASystemMessage(t *testing.T) {
+	system := quietSystem()
+	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, logrus.NewEntry(logrus.New()))
+	notes := make(chan string, 100)
+	mail := actors.NewMailbox(shared, func(_ actor.Context, m any) { notes <- fmt.Sprintf("aside %v", m) })
+	resume := actor.NewOneForOneStrategy(100, 0, func(any) actor.Directive { return actor.ResumeDirective })
+	pid := system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) { // like the Registry
+		if mail.Marked() {
+			return
+		}
+		switch m := ctx.Message().(type) {
+		case *actor.Terminated:
+			notes <- "a system message"
+		case note:
+			notes <- string(m)
+			mail.Mark()
+			if m == "1" {
+				self, _ := system.ProcessRegistry.Get(ctx.Self())
+				self.SendSystemMessage(ctx.Self(), &actor.Terminated{Who: ctx.Self()})
+				panic("after the effect")
+			}
+		}
+		mail.Mark()
+	}, actor.WithGuardian(resume), mail.Props()))
+	system.Root.Send(pid, note("1"))
+	system.Root.Send(pid, note("2"))
+	if got, want := collect(t, notes, "2"), []string{"1", "a system message", "2"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if err := system.Root.StopFuture(pid).Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 // conn notes that it was closed.
 type conn struct {
 	net.Conn
@@ -117,10 +152,11 @@ func TestSafeMailboxAbandonsWhatIsLeft(t *testing.T) {
 			}, actors.NewMailbox(shared, func(actor.Context, any) { t.Error("nothing is to be put aside") }).Props(),
 				actor.WithGuardian(actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })))
 			pid := system.Root.Spawn(props)
-			for _, name := range []string{"first", "second", "third", "fourth"} {
+			for _, name := range []string{"first", "second", "third"} {
 				system.Root.Send(pid, actors.Welcome{Conn: conn{name: name, closed: closed}})
 			}
 			<-entered
+			system.Root.Send(pid, actors.Welcome{Conn: conn{name: "fourth", closed: closed}}) // behind those that were fetched
 			if !crash {
 				system.Root.Stop(pid)
 			}

@@ -128,6 +128,18 @@ func TestAClientThatReadsNothingIsStalledAndThenClosed(t *testing.T) {
 	})
 }
 
+func TestAClientIsClosedTheWriteDeadlineAfterTheLastItTook(t *testing.T) {
+	withBob(t, func(b *bob) {
+		b.gets(40 << 10)
+		after(2*time.Second + shortStall/2) // he is stalled, and was just looked at
+		b.reads(sliceSize)
+		after(10*time.Second - justBefore)
+		b.refusals(0)
+		after(shortStall)
+		b.refusals(frames.Offline, 1)
+	})
+}
+
 func TestAClientThatHasCaughtUpGetsMessagesAgain(t *testing.T) {
 	withBob(t, func(b *bob) {
 		b.gets(1000, 1000)

@@ -28,6 +28,7 @@ type bomb struct {
 	kind    supervisor.Kind
 	message string // its type's name
 	after   bool
+	first   func(actor.ReceiverContext) // happens just before
 	left    atomic.Int32
 }
 
@@ -45,6 +46,9 @@ func (b *bomb) props(kind supervisor.Kind, props *actor.Props) *actor.Props {
 				panic(canary)
 			}
 			next(ctx, envelope)
+			if hit && b.first != nil {
+				b.first(ctx)
+			}
 			if hit {
 				panic(canary)
 			}
@@ -198,7 +202,9 @@ var _ = Describe("Crashing", func() {
 				r.serve(func(ln net.Listener) net.Listener { return trappedListener{ln, trapped} })
 				alice, bob := r.session(ctx)
 				trapped.reading.Store(direction == "reading")
-				trapped.writing.Store(direction == "writing")
+				if direction == "writing" {
+					trapped.writing.Store(1)
+				}
 				alice.says(frames.Message{Peer: bob.key, Body: []byte("ouch")})
 				if direction == "writing" {
 					bob.isClosed(ctx)
@@ -214,6 +220,73 @@ var _ = Describe("Crashing", func() {
 			}, SpecTimeout(patience))
 		})
 	}
+
+	When("the Registry crashes after it has passed on a StartSession, and hears of somebody's end before it tries again", func() {
+		It("asks Bob once", func(ctx SpecContext) {
+			b := &bomb{kind: supervisor.KindRegistry, message: "Introduce", after: true, first: func(ctx actor.ReceiverContext) {
+				registry, _ := ctx.ActorSystem().ProcessRegistry.Get(ctx.Self())
+				registry.SendSystemMessage(ctx.Self(), &actor.Terminated{Who: ctx.Parent()})
+			}}
+			r := startRelayWith(b, io.Discard)
+			alice, bob := r.login(ctx), r.login(ctx)
+			b.arm(1)
+			alice.asks(ctx, bob)
+			bob.hearsNothing(ctx)
+			alice.meets(ctx, bob)
+		}, SpecTimeout(patience))
+	})
+
+	for what, prepare := range map[string]func(b *bomb, t *trap){
+		"Bob's connection, which cannot tell what waits, crashes after it has taken note of a write": func(b *bomb, _ *trap) { b.arm(1) },
+		"what is writing to Bob panics in the middle":                                                func(_ *bomb, t *trap) { t.writing.Store(3) },
+	} {
+		When(what, func() {
+			It("gives every message one outcome: Bob hears the first ones, and the others are refused with OFFLINE", func(ctx SpecContext) {
+				b, t := &bomb{kind: supervisor.KindConnection, message: "ready", after: true}, &trap{}
+				r := startRelayWith(b, io.Discard, func(c *supervisor.Config) { c.Window = 1 << 20 }) // it takes all at once
+				r.servePipes(func(ln net.Listener) net.Listener { return trappedListener{ln, t} })
+				alice, bob := r.session(ctx)
+				const count = 16
+				var list []frames.Frame
+				for i := range count {
+					list = append(list, frames.Message{Peer: bob.key, Body: numbered(i, 10000)})
+				}
+				said := alice.said
+				alice.says(list...)
+				r.stalls(ctx)
+				prepare(b, t)
+				heard := bob.hearsUntilClosed(ctx)
+				Expect(len(heard)).To(BeNumerically("<", count))
+				for i, f := range heard {
+					Expect(f).To(Equal(frames.Message{Peer: alice.key, Body: numbered(i, 10000)}))
+				}
+				for i := len(heard); i < count; i++ {
+					Expect(alice.hears(ctx)).To(beError(frames.TypeMessage, said+uint64(i)+1, frames.Offline))
+				}
+				alice.hearsNothing(ctx)
+				Expect(r.inside.Account().Delivered.Frames).To(BeEquivalentTo(len(heard) + 2)) // the request and the acceptance
+			}, SpecTimeout(patience))
+		})
+	}
+
+	When("closing Bob's connection panics", func() {
+		It("refuses what waited for him, and his key can log in again", func(ctx SpecContext) {
+			needsInside("crashes are caused from inside")
+			r, t := startRelay(), &trap{}
+			r.servePipes(func(ln net.Listener) net.Listener { return trappedListener{ln, t} })
+			alice, bob := r.session(ctx)
+			for range 3 {
+				alice.says(frames.Message{Peer: bob.key, Body: make([]byte, 1000)})
+			}
+			r.stalls(ctx)
+			t.closing.Store(true)
+			Expect(bob.conn.Close()).To(Succeed())
+			for n := alice.said - 2; n <= alice.said; n++ {
+				Expect(alice.hears(ctx)).To(beError(frames.TypeMessage, n, frames.Offline))
+			}
+			alice.meets(ctx, r.returns(ctx, bob))
+		}, SpecTimeout(patience))
+	})
 
 	It("is one line in the log, without what the panic or the frame said", func(ctx SpecContext) {
 		b := &bomb{kind: supervisor.KindUser, message: "Hear"}
@@ -236,8 +309,24 @@ var _ = Describe("Crashing", func() {
 	}, SpecTimeout(patience))
 })
 
+// hearsUntilClosed returns what comes until the relay closes the connection.
+func (c *client) hearsUntilClosed(ctx context.Context) (all []frames.Frame) {
+	GinkgoHelper()
+	for {
+		f, err := c.frame(ctx)
+		if err != nil {
+			Expect(closedByPeer(err)).To(BeTrue(), "heard %v", err)
+			return all
+		}
+		all = append(all, f)
+	}
+}
+
 // trap makes sockets panic.
-type trap struct{ reading, writing atomic.Bool }
+type trap struct {
+	reading, closing atomic.Bool
+	writing          atomic.Int32 // which of the writes from now on; 0 is none
+}
 
 type trappedListener struct {
 	net.Listener
@@ -266,10 +355,18 @@ func (c trappedConn) Read(b []byte) (int, error) {
 }
 
 func (c trappedConn) Write(b []byte) (int, error) {
-	if c.writing.Load() {
+	if c.writing.Add(-1) == 0 {
 		panic(canary)
 	}
 	return c.Conn.Write(b)
+}
+
+func (c trappedConn) Close() error {
+	err := c.Conn.Close()
+	if c.closing.Load() {
+		panic(canary)
+	}
+	return err
 }
 
 // Every message that every actor understands, crashing it once and twice, before and after it is handled: whatever it
@@ -311,7 +408,7 @@ func (r *relay) converses(ctx context.Context, keys []frames.Key, limit time.Dur
 			return err
 		}
 		defer func() { _ = conn.Close() }()
-		pair = append(pair, &client{conn: conn.(*net.TCPConn), key: key, in: bufio.NewReader(conn)})
+		pair = append(pair, &client{conn: conn, key: key, in: bufio.NewReader(conn)})
 	}
 	alice, bob := pair[0], pair[1]
 	for _, step := range []struct {

@@ -20,7 +20,7 @@ import (
 // client is somebody who talks to the relay.
 type client struct {
 	key  frames.Key
-	conn *net.TCPConn
+	conn net.Conn
 	in   *bufio.Reader
 	said uint64 // frames, so the number of the last one
 }
@@ -41,10 +41,10 @@ func (r *relay) connect() *client { return r.connectAs(freshKey(2048)) }
 
 func (r *relay) connectAs(key frames.Key) *client {
 	GinkgoHelper()
-	conn, err := net.Dial("tcp", r.address)
+	conn, err := r.dial()
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { _ = conn.Close() })
-	return &client{key: key, conn: conn.(*net.TCPConn), in: bufio.NewReaderSize(conn, 128<<10)}
+	return &client{key: key, conn: conn, in: bufio.NewReaderSize(conn, 128<<10)}
 }
 
 // login opens a connection and logs in.
@@ -80,6 +80,9 @@ func (c *client) asks(ctx context.Context, other *client) {
 	c.says(frames.StartSession{Peer: other.key, Sealed: []byte("will you?")})
 	Expect(other.hears(ctx)).To(Equal(frames.StartSession{Peer: c.key, Sealed: []byte("will you?")}))
 }
+
+// tcp is the connection, where it is one of TCP.
+func (c *client) tcp() *net.TCPConn { return c.conn.(*net.TCPConn) }
 
 // says sends frames, in one write.
 func (c *client) says(list ...frames.Frame) {
@@ -149,7 +152,9 @@ func (c *client) isClosed(ctx context.Context) {
 // dies closes the connection without a farewell: what the kernel still holds is thrown away on both sides.
 func (c *client) dies() {
 	GinkgoHelper()
-	Expect(c.conn.SetLinger(0)).To(Succeed())
+	if tcp, ok := c.conn.(*net.TCPConn); ok {
+		Expect(tcp.SetLinger(0)).To(Succeed())
+	}
 	Expect(c.conn.Close()).To(Succeed())
 }
 

@@ -34,7 +34,7 @@ var _ = Describe("Running the daemon", Ordered, func() {
 		DeferCleanup(func(ctx SpecContext) { Eventually(ctx, process.Kill()).Should(gexec.Exit()) })
 		Eventually(ctx, log).Should(gbytes.Say(`relay ready`))
 		address := regexp.MustCompile(`"listen":"([^"]+)"`).FindSubmatch(log.Contents())
-		return process, &relay{address: string(bytes.TrimSpace(address[1]))}
+		return process, &relay{address: string(bytes.TrimSpace(address[1])), dial: dialTo(string(bytes.TrimSpace(address[1])))}
 	}
 
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {

@@ -45,7 +45,7 @@ var _ = Describe("Disconnecting", func() {
 		r.stalls(ctx)
 		bob.dies()
 		bob = r.returns(ctx, bob)
-		Expect(alice.conn.CloseWrite()).To(Succeed())
+		Expect(alice.tcp().CloseWrite()).To(Succeed())
 		seen := map[uint64]bool{}
 		codes := map[frames.Code]int{}
 		for {
@@ -70,7 +70,7 @@ var _ = Describe("Disconnecting", func() {
 		It("still handles and answers the frames before it, then closes", func(ctx SpecContext) {
 			alice, bob := startRelay().session(ctx)
 			alice.says(frames.Message{Peer: bob.key, Body: []byte("bye")}, frames.Message{Peer: freshKey(2048)})
-			Expect(alice.conn.CloseWrite()).To(Succeed())
+			Expect(alice.tcp().CloseWrite()).To(Succeed())
 			Expect(bob.hears(ctx)).To(Equal(message(alice, "bye")))
 			alice.isRefused(ctx, frames.TypeMessage, frames.NoSession)
 			alice.isClosed(ctx)
@@ -80,7 +80,7 @@ var _ = Describe("Disconnecting", func() {
 			alice, bob := startRelay().session(ctx)
 			whole := frames.Message{Peer: bob.key, Body: []byte("bye")}.Append(nil)
 			alice.sends(append(whole, whole[:len(whole)-1]...))
-			Expect(alice.conn.CloseWrite()).To(Succeed())
+			Expect(alice.tcp().CloseWrite()).To(Succeed())
 			Expect(bob.hears(ctx)).To(Equal(message(alice, "bye")))
 			alice.isClosed(ctx)
 			bob.hearsNothing(ctx)

@@ -155,7 +155,7 @@ func (r *relay) tries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &client{conn: conn.(*net.TCPConn), key: freshKey(2048), in: bufio.NewReader(conn)}
+	c := &client{conn: conn, key: freshKey(2048), in: bufio.NewReader(conn)}
 	defer func() { _ = conn.Close() }()
 	if _, err := conn.Write(frames.Login{Key: c.key}.Append(nil)); err != nil {
 		return err

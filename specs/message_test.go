@@ -55,7 +55,7 @@ var _ = Describe("Sending a message", func() {
 		It("takes a frame cut at any byte", func(ctx SpecContext) {
 			alice, bob := startRelay().session(ctx)
 			whole := frames.Message{Peer: bob.key, Body: []byte("in two pieces")}.Append(nil)
-			Expect(alice.conn.SetNoDelay(true)).To(Succeed())
+			Expect(alice.tcp().SetNoDelay(true)).To(Succeed())
 			for n := range whole {
 				alice.sends(whole[:n])
 				alice.sends(whole[n:])

@@ -3,8 +3,10 @@ package specs_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +21,8 @@ import (
 // relay is what a spec talks to: a relay of its own in this process, or the running one.
 type relay struct {
 	address string
-	inside  *supervisor.Relay // nil for a running one
+	dial    func() (net.Conn, error) // connects where the relay served last
+	inside  *supervisor.Relay        // nil for a running one
 }
 
 // patience is how long anything may take before a spec calls it a hang.
@@ -29,7 +32,7 @@ const patience = 10 * time.Second
 func startRelay(change ...func(*supervisor.Config)) *relay {
 	GinkgoHelper()
 	if *running != "" {
-		return &relay{address: *running}
+		return &relay{address: *running, dial: dialTo(*running)}
 	}
 	r := spawnRelay(func(inside *supervisor.Relay, log *logrus.Entry) {
 		_, err := inside.Spawn(supervisor.NewSystem(log).Root, "relay")
@@ -76,12 +79,30 @@ func spawnRelay(spawn func(*supervisor.Relay, *logrus.Entry), change ...func(*su
 	return r
 }
 
+func dialTo(address string) func() (net.Conn, error) {
+	return func() (net.Conn, error) { return net.Dial("tcp", address) }
+}
+
 // serve makes the relay listen, until the spec's end, and whoever connects from now on connects there.
 func (r *relay) serve(change ...func(net.Listener) net.Listener) {
 	GinkgoHelper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
 	r.address = ln.Addr().String()
+	r.dial = dialTo(r.address)
+	r.serveOn(ln, change...)
+}
+
+// servePipes does so with pipes.
+func (r *relay) servePipes(change ...func(net.Listener) net.Listener) {
+	GinkgoHelper()
+	p := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
+	r.dial = p.dial
+	r.serveOn(p, change...)
+}
+
+func (r *relay) serveOn(ln net.Listener, change ...func(net.Listener) net.Listener) {
+	GinkgoHelper()
 	for _, f := range change {
 		ln = f(ln)
 	}
@@ -92,6 +113,57 @@ func (r *relay) serve(change ...func(net.Listener) net.Listener) {
 		cancel()
 		Eventually(ctx, served).Should(Receive(BeNil()))
 	}, NodeTimeout(patience))
+}
+
+// pipes listens for connections within the process. They have no descriptor, and what is written to them waits for a reader.
+type pipes struct {
+	accepted chan net.Conn
+	closed   chan struct{}
+	once     sync.Once
+}
+
+func (p *pipes) dial() (net.Conn, error) {
+	mine, theirs := net.Pipe()
+	select {
+	case p.accepted <- theirs:
+		return mine, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Accept implements net.Listener.
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.accepted:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (*pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+// wrapped is a listener whose connections something is put around.
+type wrapped struct {
+	net.Listener
+	wrap func(net.Conn) net.Conn
+}
+
+// Accept implements net.Listener.
+func (w wrapped) Accept() (net.Conn, error) {
+	conn, err := w.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return w.wrap(conn), nil
 }
 
 // bugHook counts the lines in which the relay says that it has made a mistake.
@@ -120,5 +192,5 @@ func (r *relay) settles(ctx context.Context) {
 // closedByPeer reports whether err is how a connection ends that the other side has closed.
 func closedByPeer(err error) bool {
 	return err != nil && !errors.Is(err, context.DeadlineExceeded) &&
-		(strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "reset") || strings.Contains(err.Error(), "broken pipe"))
+		(errors.Is(err, io.ErrClosedPipe) || strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "reset") || strings.Contains(err.Error(), "broken pipe"))
 }

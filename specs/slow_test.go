@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"sync"
@@ -24,7 +25,7 @@ var _ = Describe("Not keeping up", func() {
 		It("refuses what waits for him with BUSY: each message arrives or is refused, and they arrive in order", func(ctx SpecContext) {
 			needsInside("the relay has to be told to be impatient")
 			alice, bob := startRelay(shortStall).session(ctx)
-			Expect(bob.conn.SetReadBuffer(16 << 10)).To(Succeed())
+			Expect(bob.tcp().SetReadBuffer(16 << 10)).To(Succeed())
 			const count = 400
 			first := alice.said + 1
 			sent := make(chan error, 1)
@@ -95,6 +96,70 @@ var _ = Describe("Not keeping up", func() {
 		}, SpecTimeout(2*patience))
 	})
 
+	When("Bob does not read, and others ask him, or accept what he asked", func() {
+		var r *relay
+		var alice, bob, carol, dave *client
+		var stuck uint64
+		var begun []byte
+		stage := func(ctx context.Context, deadline time.Duration) {
+			needsInside("the relay has to be told to be impatient")
+			r = startRelay(func(c *supervisor.Config) { c.Stall, c.WriteDeadline = 20*time.Millisecond, deadline })
+			r.servePipes() // which hold nothing
+			alice, bob, carol, dave = r.login(ctx), r.login(ctx), r.login(ctx), r.login(ctx)
+			carol.meets(ctx, bob)
+			bob.asks(ctx, alice)
+			stuck = carol.said + 1
+			begun = noise(32 << 10)
+			carol.says(frames.Message{Peer: bob.key, Body: begun}, frames.Message{Peer: bob.key, Body: []byte("not begun")})
+			alice.says(frames.AcceptSession{Peer: bob.key, Sealed: []byte("yes")}) // before he is found to be stalled
+			carol.isRefused(ctx, frames.TypeMessage, frames.Busy)
+			dave.says(frames.StartSession{Peer: bob.key, Sealed: []byte("will you?")})
+		}
+
+		It("keeps that for him, and what was refused with BUSY can be said again", func(ctx SpecContext) {
+			stage(ctx, time.Minute)
+			alice.hearsNothing(ctx)
+			dave.hearsNothing(ctx)
+			Expect(bob.hears(ctx)).To(Equal(frames.Message{Peer: carol.key, Body: begun}))
+			Expect(bob.hears(ctx)).To(Equal(frames.AcceptSession{Peer: alice.key, Sealed: []byte("yes")}))
+			Expect(bob.hears(ctx)).To(Equal(frames.StartSession{Peer: dave.key, Sealed: []byte("will you?")}))
+			bob.says(frames.AcceptSession{Peer: dave.key})
+			Expect(dave.hears(ctx)).To(Equal(frames.AcceptSession{Peer: bob.key, Sealed: []byte{}}))
+			for _, c := range []*client{alice, carol, dave} {
+				c.says(message(bob, "and now?"))
+				Expect(bob.hears(ctx)).To(Equal(message(c, "and now?")))
+			}
+		}, SpecTimeout(patience))
+
+		It("refuses that with OFFLINE or UNAVAILABLE when he is closed", func(ctx SpecContext) {
+			stage(ctx, 200*time.Millisecond)
+			Expect(carol.hears(ctx)).To(beError(frames.TypeMessage, stuck, frames.Offline))
+			alice.isRefused(ctx, frames.TypeAccept, frames.Offline)
+			dave.isRefused(ctx, frames.TypeStart, frames.Unavailable)
+			carol.meets(ctx, r.returns(ctx, bob))
+		}, SpecTimeout(patience))
+	})
+
+	When("Bob reads 128 KiB in a second, all the time, and is sent more", func() {
+		It("keeps up: nothing is refused", func(ctx SpecContext) {
+			needsInside("the relay has to be told to be impatient")
+			r := startRelay(func(c *supervisor.Config) { c.Stall = time.Second })
+			alice, bob := r.session(ctx)
+			Expect(bob.tcp().SetReadBuffer(64 << 10)).To(Succeed())
+			alice.floods(bob)
+			pace := time.NewTicker(100 * time.Millisecond)
+			defer pace.Stop()
+			for range 35 {
+				<-pace.C
+				_, err := io.CopyN(io.Discard, bob.conn, 128<<10/10)
+				Expect(err).NotTo(HaveOccurred())
+			}
+			alice.hearsNothing(ctx)
+			bob.dies()
+			alice.dies()
+		}, SpecTimeout(patience))
+	})
+
 	It("leaves those alone who talk while others flood", func(ctx SpecContext) {
 		r := startRelay()
 		alice, bob := r.session(ctx)
@@ -160,7 +225,7 @@ var _ = Describe("Flooding", func() {
 			}
 			before := heap()
 			for _, c := range flooders {
-				Expect(c.conn.SetWriteBuffer(32 << 10)).To(Succeed())
+				Expect(c.tcp().SetWriteBuffer(32 << 10)).To(Succeed())
 				go func() { // ends with the connection
 					for {
 						n, err := c.conn.Write(b)
