@@ -1,0 +1,68 @@
+package actors
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// What a UserActor still does for others when it crashes again and again, and when it is stopped from outside.
+
+// quarantine settles a message on which the actor crashed twice.
+func (u *user) quarantine(ctx actor.Context, message any) {
+	walked := u.mail.Marked()
+	if !walked {
+		u.decline(ctx, message)
+	}
+	if _, taken := message.(Take); taken || walked {
+		u.skip()
+	}
+	ctx.Send(ctx.Self(), walk{})
+}
+
+// decline does what others wait for of a message on which the actor crashed; what was sent with it is refused.
+func (u *user) decline(ctx actor.Context, message any) {
+	switch m := message.(type) {
+	case Take:
+		u.take(m.Chunk)
+	case Hear:
+		u.heard = max(u.heard, m.Run.seq)
+		u.mail.Mark()
+		if m.Run.Type == frames.TypeStart {
+			ctx.Send(m.Run.Sender(), Answered{Run: m.Run, Code: frames.Internal})
+		} else {
+			m.Run.refuse(frames.Internal, "")
+		}
+		u.vacateIfVacant(ctx)
+	case Join:
+		u.heard = max(u.heard, m.Seq)
+		ctx.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.Internal})
+		u.vacateIfVacant(ctx)
+	case Answered:
+		u.answered(ctx, m) // done once more; there is nobody to ask again
+	case unavailable:
+		u.unavailable(m.run)
+	case Ended:
+		u.ended(ctx, m)
+	case LetGo:
+		u.letGo(m.Peer)
+	case Leave:
+		u.leave(ctx, m)
+	case Vacated:
+		ctx.Stop(ctx.Self())
+	default:
+		Abandon(m)
+	}
+}
+
+// abandon settles what is held when the actor is stopped from outside.
+func (u *user) abandon() {
+	u.dropChunks()
+	if u.asking != nil && u.declined { // else somebody else holds it
+		u.asking.refuse(frames.Unavailable, "")
+		u.asking = nil
+	}
+	if u.login != nil {
+		u.shared.Root.Send(u.login.Connection, Orphaned{})
+	}
+}
