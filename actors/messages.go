@@ -144,24 +144,28 @@ func (Refuse) IgnoreDeadLetterLogging() {}
 // ride returns the worker that sends a message, if one does, and takes it off the message: whoever runs the mailbox that the
 // message is for may pass it on. Senders put it there just before.
 func ride(message any) (w *worker) {
+	var seat **worker
 	switch m := message.(type) {
 	case Take:
-		w, m.Chunk.worker = m.Chunk.worker, nil
+		seat = &m.Chunk.worker
 	case Hear:
-		w, m.Run.worker = m.Run.worker, nil
+		seat = &m.Run.worker
 	case Deliver:
-		w, m.Run.worker = m.Run.worker, nil
+		seat = &m.Run.worker
 	case Refuse:
-		w, m.Run.worker = m.Run.worker, nil
+		seat = &m.Run.worker
 	case Join:
-		w, m.Login.worker = m.Login.worker, nil
+		seat = &m.Login.worker
 	case Joined:
-		w, m.Login.worker = m.Login.worker, nil
+		seat = &m.Login.worker
 	case flush:
-		w, m.worker = m.worker, nil
+		seat = &m.worker
 	case *actor.MessageEnvelope: // of a host's middleware
 		return ride(m.Message)
+	default:
+		return nil
 	}
+	w, *seat = *seat, nil
 	return w
 }
 

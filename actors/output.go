@@ -22,7 +22,7 @@ type output struct {
 	done       int    // so many of the queue are settled
 	round      *round // what is being written; nil if nothing is
 	soon       bool   // flush will come
-	now        bool   // the client is the only one who waits for what is queued
+	now        bool   // flush is not to wait for what others may have for this client
 	waiting    bool   // ready will come
 	closing    bool   // nothing is queued any more: what is left is written, then the last word
 	parting    bool   // that is done
@@ -190,14 +190,6 @@ func (o *output) stop() {
 	if !o.waiting || o.socket.direct() {
 		o.settle(0)
 	}
-}
-
-// abandon implements abandoner.
-func (m ready) abandon() bool {
-	if !m.output.socket.direct() {
-		m.output.settle(m.n)
-	}
-	return false
 }
 
 // settle settles everything, now that n bytes more were written and nothing more will be.

@@ -214,13 +214,15 @@ func (r *Run) wireLen() int {
 // memory than that; nil if there is none. The rest of the round is as if it had never been added.
 func (r *round) begun() *round {
 	r.settleFrames()
+	if r.partsDone < len(r.parts) && r.credit == 0 {
+		r.put()
+		return nil
+	}
 	kept, left := &round{credit: r.credit, size: r.size}, r.size
 	if r.partsDone < len(r.parts) {
 		run := r.parts[r.partsDone].run
 		kept.parts = []part{{run, 1, run.wireLen()}}
-		if left = run.wireLen() - r.credit; r.credit == 0 {
-			left = 0
-		}
+		left = run.wireLen() - r.credit
 	}
 	var bytes []byte
 	for _, b := range r.rest() {
@@ -229,9 +231,6 @@ func (r *round) begun() *round {
 		left -= len(b)
 	}
 	r.put()
-	if len(bytes) == 0 {
-		return nil
-	}
 	kept.pieces = [][]byte{bytes}
 	return kept
 }

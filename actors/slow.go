@@ -15,8 +15,8 @@ import (
 //	    └─────everything written─────┴─────────everything written────────────────────────┘
 //
 // One that took little for a moment is dragging: what waits for it is copied out of its senders' buffers, where that helps.
-// A stalled client costs its senders no more time: what waits for it is refused with BUSY, but for the frame that is begun,
-// and so is what comes. From then on, for a minute after it has caught up, it gets shortStall. One that takes nothing for
+// A stalled client costs its senders no more time: Messages that wait for it are refused with BUSY, but for the frame that is
+// begun, and so are those that come. From then on, for a minute after it has caught up, it gets shortStall. One that takes nothing for
 // the write deadline is closed.
 type slow struct {
 	output   *output

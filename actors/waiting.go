@@ -24,6 +24,14 @@ type (
 // IgnoreDeadLetterLogging implements actor.IgnoreDeadLetterLogging.
 func (flush) IgnoreDeadLetterLogging() {}
 
+// abandon implements abandoner.
+func (m ready) abandon() bool {
+	if !m.output.socket.direct() {
+		m.output.settle(m.n)
+	}
+	return false
+}
+
 // later is the job to send flush once others had their turn.
 type later struct{ *output }
 
