@@ -110,7 +110,10 @@ var _ = Describe("Not keeping up", func() {
 			bob.asks(ctx, alice)
 			stuck = carol.said + 1
 			begun = noise(32 << 10)
-			carol.says(frames.Message{Peer: bob.key, Body: begun}, frames.Message{Peer: bob.key, Body: []byte("not begun")})
+			carol.says(frames.Message{Peer: bob.key, Body: begun})
+			_, err := bob.in.Peek(1) // a part of it; only then do others come
+			Expect(err).NotTo(HaveOccurred())
+			carol.says(frames.Message{Peer: bob.key, Body: []byte("not begun")})
 			alice.says(frames.AcceptSession{Peer: bob.key, Sealed: []byte("yes")}) // before he is found to be stalled
 			carol.isRefused(ctx, frames.TypeMessage, frames.Busy)
 			dave.says(frames.StartSession{Peer: bob.key, Sealed: []byte("will you?")})
