@@ -22,7 +22,7 @@ type Config struct {
 	// SeedRawKeys also takes the raw 128-byte keys of the first server. Default: no.
 	SeedRawKeys bool
 
-	// Window is how many bytes of the relay's memory one connection may hold, give or take a buffer (128 KiB). Default: 256 KiB; at least two largest frames
+	// Window is how many bytes of the relay's memory one connection may hold, give or take a buffer (128 KiB) and the books of its frames (80 KiB at most). Default: 256 KiB; at least two largest frames
 	// (131,082 bytes), at most 1 GiB.
 	Window int
 	// Stall is for how long a socket may take less than 64 KiB, while messages wait to be written to it, until those and what
