@@ -9,7 +9,7 @@ import (
 
 // window is the memory of the relay that one connection may hold. Its reader takes, and who copies something out of a chunk;
 // whoever settles the last frame of it gives back. A reader whose window is used up does not read, so TCP slows its client
-// down. One buffer may be too much: it is taken while the window is not used up.
+// down. What it reads while the window is not used up may be too much: a buffer for it, and one for what is left of it, and the books.
 type window struct {
 	size    int64
 	used    atomic.Int64

@@ -22,8 +22,9 @@ type Config struct {
 	// SeedRawKeys also takes the raw 128-byte keys of the first server. Default: no.
 	SeedRawKeys bool
 
-	// Window is how many bytes of the relay's memory one connection may hold, give or take a buffer (128 KiB) and the books of its frames (80 KiB at most). Default: 256 KiB; at least two largest frames
-	// (131,082 bytes), at most 1 GiB.
+	// Window is how many bytes of the relay's memory one connection may hold. Not more than this is held when its reader goes
+	// on reading; what that brings may take two buffers (128 KiB each) and the books of its frames (80 KiB at most) more.
+	// Default: 256 KiB; at least two largest frames (131,082 bytes), at most 1 GiB.
 	Window int
 	// Stall is for how long a socket may take less than 64 KiB, while messages wait to be written to it, until those and what
 	// comes after them are refused with BUSY. Who was stalled gets 100 ms instead for a minute. Default: 2 s; at least 10 ms.
