@@ -1,0 +1,176 @@
+package model
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/actors"
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+var (
+	seconds = flag.Int("chaos.seconds", 0, "how long TestChaos runs; 0 is not at all")
+	first   = flag.Uint64("chaos.seed", 0, "its first seed; 0 draws one")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if *seconds > 0 {
+		code = max(code, chaos.report())
+	}
+	os.Exit(code)
+}
+
+// chaos is what TestChaos has seen.
+var chaos = sum{caused: map[string]int{}, kinds: map[string]bool{}, told: map[string]int{}, refused: map[frames.Code]uint64{}, found: map[verdict]int{}}
+
+type sum struct {
+	seeds, taken, delivered uint64
+	caused                  map[string]int // crashes, by who
+	kinds                   map[string]bool
+	told                    map[string]int // by what was done
+	refused                 map[frames.Code]uint64
+	found                   map[verdict]int
+}
+
+func TestChaos(t *testing.T) {
+	if *seconds == 0 {
+		t.Skip("this is for make chaos")
+	}
+	for *first == 0 {
+		*first = rand.Uint64() >> 32 //nolint:gosec // any will do
+	}
+	fmt.Printf("seed %d and those after it, for %d s\n", *first, *seconds) //nolint:forbidigo // it is a command, too
+	began, said := time.Now(), time.Now()
+	limit := time.Duration(*seconds) * time.Second
+	early, late := pace{limit / 10, 0, 0}, pace{limit / 10, 0, 0}
+	var before baseline
+	for seed := *first; time.Since(began) < limit && !t.Failed(); seed++ {
+		s, start := write(seed), time.Now()
+		o := live(t, s)
+		chaos.add(o)
+		if len(o.found) > 0 {
+			tell(t, s, o, time.Minute)
+		}
+		early.add(start.Sub(began), time.Since(start), o.account)
+		late.add(limit-time.Since(began), time.Since(start), o.account)
+		if chaos.seeds == 50 {
+			before = now0()
+		}
+		if time.Since(said) > 30*time.Second {
+			said = time.Now()
+			fmt.Printf("%4.0f s: %s\n", time.Since(began).Seconds(), chaos.line()) //nolint:forbidigo // likewise
+		}
+	}
+	chaos.rest(before, early, late)
+}
+
+// pace is how many frames were settled in a second.
+type pace struct {
+	within time.Duration
+	frames uint64
+	time   time.Duration
+}
+
+func (p *pace) add(at, took time.Duration, a actors.Account) {
+	if at < p.within {
+		p.frames += a.Taken.Frames
+		p.time += took
+	}
+}
+
+func (p *pace) String() string {
+	return fmt.Sprintf("%.0f frames/s", float64(p.frames)/max(p.time.Seconds(), 1e-9))
+}
+
+// baseline is what the process holds when no relay is left.
+type baseline struct {
+	goroutines int
+	heap       uint64
+}
+
+func now0() baseline {
+	runtime.GC()
+	runtime.GC() // what pools keep is let go by the second
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	return baseline{runtime.NumGoroutine(), live[0].Value.Uint64()}
+}
+
+func (s *sum) add(o outcome) {
+	s.seeds++
+	s.taken += o.account.Taken.Frames
+	s.delivered += o.account.Delivered.Frames
+	for who, n := range o.bombs.caused {
+		s.caused[who] += n
+	}
+	for k := range o.bombs.kinds {
+		s.kinds[k] = true
+	}
+	for done, n := range o.reports {
+		s.told[done] += n
+	}
+	for code, n := range o.account.Refused {
+		s.refused[code] += n.Frames
+	}
+	for _, v := range o.found {
+		s.found[v.what]++
+	}
+}
+
+// rest looks at what is left behind.
+func (s *sum) rest(before baseline, early, late pace) {
+	after := now0()
+	for range 100 { // the last goroutines of the last world end
+		if after.goroutines <= before.goroutines {
+			break
+		}
+		<-time.After(50 * time.Millisecond)
+		after = now0()
+	}
+	fmt.Printf("goroutines %d, then %d; heap %d KiB, then %d KiB; at first %v, at last %v\n", //nolint:forbidigo // likewise
+		before.goroutines, after.goroutines, before.heap>>10, after.heap>>10, early.String(), late.String())
+	if before.goroutines > 0 && after.goroutines > before.goroutines || before.heap > 0 && after.heap > before.heap+16<<20 {
+		s.found[leaked]++
+	}
+}
+
+// report prints what was seen, and returns the exit code.
+func (s *sum) report() int {
+	fmt.Printf("delivered %d, refused: %s\ncrashes: %s; %d different\nwhat was done: %s\n", //nolint:forbidigo // likewise
+		s.delivered, tally(s.byName()), tally(s.caused), len(s.kinds), tally(s.told))
+	if n := s.found[wrong]; n > 0 {
+		fmt.Printf("otherwise wrong: %d\n", n) //nolint:forbidigo // likewise
+	}
+	fmt.Println(s.line()) //nolint:forbidigo // likewise
+	return min(1, s.found[lost]+s.found[repeated]+s.found[reordered]+s.found[leaked]+s.found[wrong])
+}
+
+func (s *sum) byName() map[string]uint64 {
+	names := map[string]uint64{}
+	for code, n := range s.refused {
+		names[code.String()] = n
+	}
+	return names
+}
+
+func (s *sum) line() string {
+	crashes, restarts := 0, 0
+	for _, n := range s.caused {
+		crashes += n
+	}
+	for done, n := range s.told {
+		if done != "closed" {
+			restarts += n
+		}
+	}
+	return fmt.Sprintf("seeds=%d frames=%d crashes=%d restarts=%d lost=%d repeated=%d reordered=%d leaked=%d",
+		s.seeds, s.taken, crashes, restarts, s.found[lost], s.found[repeated], s.found[reordered], s.found[leaked])
+}

@@ -1,0 +1,262 @@
+package model
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// user is somebody with a key, and what it knows.
+type user struct {
+	world *world
+	index int
+	key   frames.Key
+	conn  *conn // the one it talks on; nil if it is away
+}
+
+// conn is a connection of a user's. Its reader is a goroutine, which ends when the connection does.
+type conn struct {
+	*record
+	user *user
+	net  net.Conn
+	in   *bufio.Reader
+
+	mu       sync.Mutex // guards the rest, and the record
+	changed  chan struct{}
+	over     bool
+	loggedIn bool
+	open     map[int]bool // sessions, as far as we know
+	asked    map[int]bool
+	accepted map[int]bool // our request, by the peer
+	requests []int
+	deafTill time.Time
+}
+
+const (
+	soon = 20 * time.Millisecond
+	long = 30 * time.Second // so long that something hangs
+)
+
+func (u *user) connect() *conn {
+	n, err := u.world.dial()
+	if err != nil {
+		return nil
+	}
+	c := &conn{
+		record: u.world.newRecord(u.index), user: u, net: n, in: bufio.NewReaderSize(n, 4<<10),
+		changed: make(chan struct{}), open: map[int]bool{}, asked: map[int]bool{}, accepted: map[int]bool{},
+	}
+	u.world.conns.Add(1)
+	u.world.mu.Lock()
+	u.world.all = append(u.world.all, c)
+	u.world.mu.Unlock()
+	go c.read() // ends with the connection
+	return c
+}
+
+// online makes the user be logged in; false if that does not work.
+func (u *user) online() bool {
+	for range 50 {
+		if u.conn != nil && u.conn.until(soon, func() bool { return u.conn.over || u.conn.loggedIn }) && !u.conn.isOver() {
+			return true
+		}
+		if u.conn == nil || u.conn.isOver() {
+			if u.conn = u.connect(); u.conn == nil {
+				return false
+			}
+		}
+		u.conn.login()
+		u.conn.until(long, func() bool { return u.conn.over || u.conn.loggedIn || u.conn.answered() })
+		if u.conn.isOn() {
+			return true
+		}
+		u.world.pause(soon)
+	}
+	return false
+}
+
+func (c *conn) login() { c.say(0, said{typ: frames.TypeLogin, to: -1}) }
+
+// answered reports whether there is an Error for what was said last. For who holds the lock.
+func (c *conn) answered() bool {
+	n := len(c.heard)
+	return n > 0 && c.heard[n-1].typ == frames.TypeError && c.heard[n-1].number == uint64(len(c.said))
+}
+
+func (c *conn) isOver() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.over }
+func (c *conn) isOn() bool   { c.mu.Lock(); defer c.mu.Unlock(); return c.loggedIn && !c.over }
+
+// until waits until the condition holds, which is looked at with the lock held; false if it does not within the time.
+func (c *conn) until(limit time.Duration, holds func() bool) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		ok, changed := holds(), c.changed
+		c.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
+// news wakes who waits. For who holds the lock.
+func (c *conn) news() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// say says frames, in so many more writes than one. Only the user's own goroutine says something.
+func (c *conn) say(cuts int, list ...said) {
+	var bytes []byte
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return
+	}
+	first, ends := len(c.record.said), make([]int, 0, len(list))
+	for _, s := range list {
+		bytes = c.user.world.encode(c.user, &s, bytes)
+		s.at = now()
+		ends = append(ends, len(bytes))
+		c.record.said = append(c.record.said, s)
+	}
+	c.mu.Unlock()
+	n := c.write(bytes, cuts)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, end := range ends {
+		c.record.said[first+i].whole = n >= end
+	}
+}
+
+// write returns how many bytes were written.
+func (c *conn) write(bytes []byte, cuts int) (n int) {
+	part := len(bytes)/(cuts+1) + 1
+	for n < len(bytes) {
+		m, err := c.net.Write(bytes[n:min(n+part, len(bytes))])
+		if n += m; err != nil {
+			break
+		}
+	}
+	return n
+}
+
+// read hears whatever comes, until the connection is over.
+func (c *conn) read() {
+	defer c.user.world.conns.Done()
+	for {
+		c.mu.Lock()
+		rest := time.Until(c.deafTill)
+		c.mu.Unlock()
+		if rest > 0 {
+			c.user.world.pause(rest)
+		}
+		f, err := frames.Read(c.in, frames.MaxPayload+frames.MaxGrowth)
+		if err != nil {
+			c.end("closed by the relay: "+err.Error(), !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF))
+			_ = c.net.Close()
+			return
+		}
+		c.hear(f)
+	}
+}
+
+// end takes note that the connection is over, or, later, that there is really nothing that could be heard any more.
+func (c *conn) end(how string, abrupt bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.over, c.how, c.abrupt = true, how, abrupt
+	}
+	if c.how != "" { // else it was open to the end
+		c.closed = now()
+	}
+	c.news()
+}
+
+func (c *conn) hear(raw frames.Raw) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.news()
+	m := heard{at: now(), typ: raw.Type, from: -1}
+	f, err := frames.Keys{}.Decode(frames.FromRelay, raw)
+	if err != nil {
+		m.garbled = true
+		c.heard = append(c.heard, m)
+		return
+	}
+	switch f := f.(type) {
+	case frames.LoginAccepted:
+		c.loggedIn = true
+	case frames.StartSession:
+		m.from = c.user.world.userOf(f.Peer)
+		m.id, m.garbled = idOf(f.Sealed)
+		c.requests = append(c.requests, m.from)
+	case frames.AcceptSession:
+		m.from = c.user.world.userOf(f.Peer)
+		m.id, m.garbled = idOf(f.Sealed)
+		c.open[m.from], c.accepted[m.from] = true, true
+	case frames.Message:
+		m.from = c.user.world.userOf(f.Peer)
+		m.id, m.garbled = idOf(f.Body)
+	case frames.Error:
+		m.code, m.request, m.number = f.Code, f.Request, f.Number
+		c.refused(m)
+	default:
+		m.garbled = true
+	}
+	c.heard = append(c.heard, m)
+}
+
+// refused draws conclusions from an Error.
+func (c *conn) refused(m heard) {
+	if m.number == 0 || m.number > uint64(len(c.record.said)) {
+		return
+	}
+	switch peer := c.record.said[m.number-1].to; m.request { //nolint:exhaustive // the others say nothing about a session
+	case frames.TypeStart:
+		delete(c.asked, peer)
+	case frames.TypeMessage:
+		if m.code == frames.NoSession || m.code == frames.Offline {
+			c.forgets(peer)
+		}
+	case frames.TypeAccept:
+		if !c.accepted[peer] { // else requests have crossed, and there is a session
+			delete(c.open, peer)
+		}
+	}
+}
+
+// forgets makes the user know nothing of a session with the peer. For who holds the lock.
+func (c *conn) forgets(peer int) {
+	delete(c.open, peer)
+	delete(c.asked, peer)
+	delete(c.accepted, peer)
+}
+
+// closes closes the connection; what the relay has written by then is heard.
+func (c *conn) closes(how string, abrupt bool) {
+	if tcp, ok := c.net.(*net.TCPConn); ok && !abrupt {
+		_ = tcp.CloseWrite()
+		if !c.until(long, func() bool { return c.over }) {
+			c.user.world.finds(leaked, "%s/%d closed in good order, and the relay did not", name(c.record.user), c.id)
+		}
+		return
+	}
+	c.end(how, abrupt)
+	if tcp, ok := c.net.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.net.Close()
+}
