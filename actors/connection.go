@@ -33,10 +33,9 @@ type ConnectionActor struct {
 
 // ConnectionProps makes a ConnectionActor that owns conn.
 func ConnectionProps(shared *Shared, conn net.Conn, registry *actor.PID) *actor.Props {
-	mail := NewMailbox(shared, func(_ actor.Context, message any) { Abandon(message) })
-	return actor.PropsFromProducer(func() actor.Actor {
-		return &ConnectionActor{shared: shared, conn: conn, registry: registry, mail: mail}
-	}, mail.Props())
+	c := &ConnectionActor{shared: shared, conn: conn, registry: registry}
+	c.mail = NewMailbox(shared, c.quarantine)
+	return actor.PropsFromProducer(func() actor.Actor { return c }, c.mail.Props())
 }
 
 // Receive implements actor.Actor.
@@ -88,10 +87,20 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	c.out.stop()
 	if c.asking != nil {
 		c.asking.settleAll(0)
+		c.asking = nil
 	}
 	if c.shared.debugs() {
 		c.log(ctx).Debug("connection closed")
 	}
+}
+
+// quarantine settles a message on which the actor crashed twice.
+func (c *ConnectionActor) quarantine(ctx actor.Context, message any) {
+	if _, ok := message.(*actor.Stopping); ok {
+		c.stop(ctx)
+		return
+	}
+	Abandon(message)
 }
 
 // close closes the socket, which may be one of the host's that panics.
@@ -147,14 +156,14 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case ended:
 		if m.crash != nil {
-			panic(m.crash) // as if it were ours
+			m.crash.raise()
 		}
 		c.ended(ctx, m)
 	case flush:
 		c.out.soon, c.out.now = false, true
 	case ready:
 		if m.crash != nil {
-			panic(m.crash)
+			m.crash.raise()
 		}
 		c.mail.Mark() // what it says is taken note of once, whatever happens
 		if err := c.out.goOn(m); err != nil {

@@ -15,6 +15,9 @@ import (
 func (m *Mailbox) failed(crash *Crash, system any) {
 	defer func() { _ = recover() }() // Proto.Actor logs through the host's logger; there is nothing to be done about a crash in there
 	switch terminated, ok := system.(*actor.Terminated); {
+	case m.stopping && system != nil:
+		m.stopAnyway(crash, system)
+		return
 	case ok && m.again != system: // handling one twice does no harm; not to handle it does
 		m.again = system
 		m.PostSystemMessage(terminated)
@@ -32,6 +35,33 @@ func (m *Mailbox) failed(crash *Crash, system any) {
 	m.invoker.EscalateFailure(crash, nil)
 }
 
+// stopAnyway goes on with a stop on which the actor panicked, or what its host has put around it. Proto.Actor would restart the
+// actor, or never tell its parent, which could not stop either.
+func (m *Mailbox) stopAnyway(crash *Crash, message any) {
+	crash.Quarantined = true
+	self := m.self()
+	m.shared.Crashed(self.Self(), crash, "stopped all the same")
+	if _, ok := message.(*actor.Stop); ok {
+		message = &actor.Stopping{}
+	}
+	m.putAside(message)
+	for _, child := range self.Children() {
+		self.Stop(child)
+	}
+	if len(self.Children()) > 0 {
+		return // Terminated will come
+	}
+	processes := self.ActorSystem().ProcessRegistry
+	processes.Remove(self.Self())
+	if parent := self.Parent(); parent != nil {
+		process, _ := processes.Get(parent)
+		process.SendSystemMessage(parent, &actor.Terminated{Who: self.Self()})
+	}
+	m.leaveAll()
+}
+
+func (m *Mailbox) self() actor.Context { return m.invoker.(actor.Context) }
+
 // putAside quarantines a message. A panic in here would end the process: nobody is left to recover it.
 func (m *Mailbox) putAside(message any) {
 	defer func() {
@@ -40,12 +70,12 @@ func (m *Mailbox) putAside(message any) {
 		}
 	}()
 	_, inner, _ := actor.UnwrapEnvelope(message)
-	m.quarantine(m.invoker.(actor.Context), inner)
+	m.quarantine(m.self(), inner)
 }
 
 // leaveAll abandons what is queued if the actor is gone for good.
 func (m *Mailbox) leaveAll() {
-	self := m.invoker.(actor.Context)
+	self := m.self()
 	if _, alive := self.ActorSystem().ProcessRegistry.GetLocal(self.Self().Id); alive || m.gone {
 		return
 	}
@@ -79,6 +109,13 @@ type Crash struct {
 	Value       any
 	Stack       []byte
 	Quarantined bool // the message crashed the actor twice and was put aside
+	raised      bool // it is a goroutine's, and its actor has made it its own
+}
+
+// raise makes a goroutine's crash one of its actor, which calls it.
+func (c *Crash) raise() {
+	c.raised = true
+	panic(c)
 }
 
 // NewCrash makes a Crash of what recover returned. It is to be called where that was.

@@ -12,6 +12,7 @@ import (
 //
 //   - tries a failed message once more, in its place, after the supervisor has restarted or resumed the actor;
 //   - hands a message that fails again to quarantine, and goes on with the next;
+//   - stops the actor that was told to, even if it panics on the way;
 //   - abandons (see Abandon) what is left when the actor stops, and what comes later.
 //
 // A message may thus be handled a second time after it has had its effect. Mark notes that it had.
@@ -39,10 +40,11 @@ type Mailbox struct {
 	marked   bool    // it has had its effect
 	failures int     // how often it crashed the actor
 	again    any     // the system message that was posted again
+	stopping bool    // for good
 }
 
-// NewMailbox returns the mailbox for one actor. Quarantine is told of a message on which the actor crashed twice; it runs
-// where the actor runs, on whatever state the crash left.
+// NewMailbox returns the mailbox for one actor. Quarantine is told of a message on which the actor crashed twice, and of
+// *actor.Stopping if it crashed on that; it runs where the actor runs, on whatever state the crash left.
 func NewMailbox(shared *Shared, quarantine func(ctx actor.Context, message any)) *Mailbox {
 	return &Mailbox{shared: shared, quarantine: quarantine}
 }
@@ -211,6 +213,8 @@ func (m *Mailbox) obey(message any) {
 	case *actor.ResumeMailbox:
 		m.pause(false)
 	case *actor.Stop, *actor.Terminated: // the only ones that can end it
+		_, stop := message.(*actor.Stop)
+		m.stopping = m.stopping || stop
 		m.invoker.InvokeSystemMessage(message)
 		m.leaveAll()
 	default:

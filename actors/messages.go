@@ -106,6 +106,7 @@ type (
 	}
 	ended struct { // the client's stream is over, and everything taken is settled. From the reader
 		quiet
+		reader  *reader
 		crash   *Crash          // of the reader
 		refusal *frames.Refusal // why, if the client's bytes are at fault
 		request frames.Type     // the frame at fault
@@ -188,6 +189,12 @@ func (m Welcome) abandon() bool { _ = m.Conn.Close(); return false }
 
 func (m Join) abandon() bool {
 	m.Login.shared.Root.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.Internal})
+	return false
+}
+
+// abandon tells of a crash nevertheless.
+func (m ended) abandon() bool {
+	m.reader.shared.tell(m.reader.connection, m.crash)
 	return false
 }
 

@@ -46,10 +46,10 @@ func (r *reader) stop() {
 // run reads until the stream ends. Its end is a message, too, sent when everything before it is settled.
 func (r *reader) run() {
 	defer r.shared.running.Done()
-	end := ended{}
+	end := ended{reader: r}
 	defer func() {
 		if p := recover(); p != nil {
-			end = ended{crash: NewCrash(p)}
+			end = ended{reader: r, crash: NewCrash(p)}
 		}
 		r.drop()
 		r.window.quiet()
@@ -61,7 +61,7 @@ func (r *reader) run() {
 		}
 		if refusal := r.handOver(); refusal != nil {
 			f, _, _ := frames.Cut(r.have, 0)
-			end = ended{refusal: refusal, request: f.Type, number: r.number}
+			end = ended{reader: r, refusal: refusal, request: f.Type, number: r.number}
 			return
 		}
 	}

@@ -31,6 +31,8 @@ type Shared struct {
 	Limits Limits
 	Log    *logrus.Entry
 	Ledger Ledger
+	// Crashed tells the world of a crash that no supervisor hears of, and what was done about it.
+	Crashed func(who *actor.PID, crash *Crash, done string)
 
 	pool    pool
 	running sync.WaitGroup // readers, those that wait for sockets, and mailboxes: what may still hold a frame
@@ -40,7 +42,7 @@ type Shared struct {
 
 // NewShared returns what the actors of one relay share.
 func NewShared(root *actor.RootContext, keys frames.Keys, limits Limits, log *logrus.Entry) *Shared {
-	s := &Shared{Root: root, Keys: keys, Limits: limits, Log: log}
+	s := &Shared{Root: root, Keys: keys, Limits: limits, Log: log, Crashed: func(*actor.PID, *Crash, string) {}}
 	_, _ = rand.Read(s.salt[:]) // never fails
 	return s
 }
@@ -66,6 +68,13 @@ func (s *Shared) debugs() bool { return s.Log.Logger.IsLevelEnabled(logrus.Debug
 func (s *Shared) note(key, what string) {
 	if s.debugs() {
 		s.Log.WithField("user", s.Alias(frames.Key(key))).Debug(what)
+	}
+}
+
+// tell tells of a goroutine's crash, if there was one, when its actor stops anyway, or has stopped.
+func (s *Shared) tell(who *actor.PID, crash *Crash) {
+	if crash != nil && !crash.raised {
+		s.Crashed(who, crash, "closed")
 	}
 }
 

@@ -10,6 +10,10 @@ import (
 
 // quarantine settles a message on which the actor crashed twice.
 func (u *user) quarantine(ctx actor.Context, message any) {
+	if _, ok := message.(*actor.Stopping); ok {
+		u.abandon()
+		return
+	}
 	walked := u.mail.Marked()
 	if !walked {
 		u.decline(ctx, message)

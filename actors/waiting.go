@@ -26,6 +26,7 @@ func (flush) IgnoreDeadLetterLogging() {}
 
 // abandon implements abandoner.
 func (m ready) abandon() bool {
+	m.output.shared.tell(m.output.connection, m.crash)
 	if !m.output.socket.direct() {
 		m.output.settle(m.n)
 	}
@@ -75,7 +76,9 @@ const lingering = 500 * time.Millisecond
 func (f farewell) run(*worker) { // ends within that time, or when the ConnectionActor closes the socket
 	defer f.shared.running.Done()
 	defer func() {
-		_ = recover() // of a connection of the host's; it is closed next
+		if p := recover(); p != nil { // of a connection of the host's; it is closed next
+			f.shared.tell(f.connection, NewCrash(p))
+		}
 		f.shared.Root.Send(f.connection, parted{})
 	}()
 	if half, ok := f.conn.(interface{ CloseWrite() error }); ok {

@@ -64,6 +64,9 @@ func (r *Relay) Spawn(parent actor.SpawnerContext, name string) (*actor.PID, err
 		},
 		r.config.Log,
 	)
+	r.shared.Crashed = func(who *actor.PID, crash *actors.Crash, done string) {
+		crashLog{r.config.Log}.crashed(system, who, crash, done)
+	}
 	r.id = name
 	if self := parent.Self(); self != nil {
 		r.id = self.Id + "/" + name

@@ -97,7 +97,7 @@ func (u *user) does(a action) {
 		c.closes("closes in the middle of a frame", true)
 	case absurd:
 		c.say(0, said{typ: frames.TypeMessage, to: -1, size: -1, want: frames.TooLarge})
-		c.until(long, func() bool { return c.over })
+		c.until(c.user.world.long(), func() bool { return c.over })
 	}
 }
 
@@ -117,7 +117,7 @@ func (c *conn) refusedOnce() {
 	c.mu.Lock()
 	number := uint64(len(c.record.said))
 	c.mu.Unlock()
-	if !c.until(long, func() bool { return c.over || c.hasAnswer(number) }) {
+	if !c.until(c.user.world.long(), func() bool { return c.over || c.hasAnswer(number) }) {
 		c.user.world.finds(leaked, "%s/%d has no answer to number %d", name(c.record.user), c.id, number)
 	}
 }
@@ -187,8 +187,8 @@ func (u *user) meetsAgain(peer *user) bool {
 	peer.accepts() // what was asked long ago
 	peer.conn.refusedOnce()
 	u.asks(peer.index)
-	return peer.conn.until(long, func() bool { return peer.conn.over || slices.Contains(peer.conn.requests, u.index) }) &&
-		peer.accepts() && c.until(long, func() bool { return c.over || c.accepted[peer.index] }) && !c.isOver()
+	return peer.conn.until(u.world.long(), func() bool { return peer.conn.over || slices.Contains(peer.conn.requests, u.index) }) &&
+		peer.accepts() && c.until(c.user.world.long(), func() bool { return c.over || c.accepted[peer.index] }) && !c.isOver()
 }
 
 func (u *user) talks(a action) {
@@ -209,7 +209,7 @@ func (u *user) comesTwice() {
 		return
 	}
 	second.login()
-	second.until(long, func() bool { return second.over || second.loggedIn || second.answered() })
+	second.until(second.user.world.long(), func() bool { return second.over || second.loggedIn || second.answered() })
 	second.closes("closes", false)
 }
 

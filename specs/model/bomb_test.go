@@ -77,11 +77,6 @@ func (b *bombs) props(kind supervisor.Kind, props *actor.Props) *actor.Props {
 	return props.Clone(actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
 		return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
 			message := fmt.Sprintf("%T", envelope.Message)
-			switch envelope.Message.(type) {
-			case *actor.Started, *actor.Stopping, *actor.Stopped, *actor.Restarting: // supervision itself
-				next(ctx, envelope)
-				return
-			}
 			if left == 0 {
 				left = b.goesOff(4)
 			}
@@ -106,6 +101,13 @@ func tally[K ~string, N int | uint64](counts map[K]N) string {
 		list = append(list, fmt.Sprintf("%s %d", k, counts[k]))
 	}
 	return strings.Join(list, ", ")
+}
+
+func total(counts map[string]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
 }
 
 // trapped is a listener whose connections panic now and then.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/metrics"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 var (
 	seconds = flag.Int("chaos.seconds", 0, "how long TestChaos runs; 0 is not at all")
+	short   = flag.Duration("chaos.shrink", time.Minute, "how long it looks for a shorter history that goes wrong")
 	first   = flag.Uint64("chaos.seed", 0, "its first seed; 0 draws one")
 )
 
@@ -57,7 +59,7 @@ func TestChaos(t *testing.T) {
 		o := live(t, s)
 		chaos.add(o)
 		if len(o.found) > 0 {
-			tell(t, s, o, time.Minute)
+			tell(t, s, o, *short)
 		}
 		early.add(start.Sub(began), time.Since(start), o.account)
 		late.add(limit-time.Since(began), time.Since(start), o.account)
@@ -162,15 +164,12 @@ func (s *sum) byName() map[string]uint64 {
 }
 
 func (s *sum) line() string {
-	crashes, restarts := 0, 0
-	for _, n := range s.caused {
-		crashes += n
-	}
+	restarts := 0
 	for done, n := range s.told {
-		if done != "closed" {
+		if strings.HasPrefix(done, "restarted") {
 			restarts += n
 		}
 	}
 	return fmt.Sprintf("seeds=%d frames=%d crashes=%d restarts=%d lost=%d repeated=%d reordered=%d leaked=%d",
-		s.seeds, s.taken, crashes, restarts, s.found[lost], s.found[repeated], s.found[reordered], s.found[leaked])
+		s.seeds, s.taken, total(s.caused), restarts, s.found[lost], s.found[repeated], s.found[reordered], s.found[leaked])
 }

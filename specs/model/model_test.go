@@ -1,6 +1,8 @@
 package model
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -17,11 +19,18 @@ func live(t *testing.T, s script) (o outcome) {
 	return o
 }
 
+// hopeless ends the process with what is known: something is stuck, and would keep a bubble from ending.
+func hopeless(o outcome) {
+	fmt.Println(o) //nolint:forbidigo // nobody is left to tell
+	chaos.add(o)
+	os.Exit(chaos.report())
+}
+
 // tell fails the test with the shortest history that it finds within a time.
 func tell(t *testing.T, s script, o outcome, limit time.Duration) {
 	t.Helper()
 	s, o = shrink(t, s, o, time.Now().Add(limit))
-	t.Errorf("%s%s", s, o)
+	t.Errorf("\n%s\n%s", s, o)
 }
 
 // String tells the first thing that is wrong, and the history of those it is about.
@@ -31,7 +40,7 @@ func (o outcome) String() string {
 	if conns == nil {
 		conns = o.history.conns
 	}
-	return "\n" + string(v.what) + ": " + v.text + "\n" + o.history.tell(conns...)
+	return string(v.what) + ": " + v.text + "\n" + o.history.tell(conns...)
 }
 
 // shrink looks for a shorter script with which the same goes wrong: without a user, without half of what a user does, or less.

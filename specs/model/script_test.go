@@ -13,6 +13,8 @@ type script struct {
 	virtual  bool       // over pipes, in virtual time; else over TCP
 	crashes  float64    // how likely a message crashes its actor
 	tolerant bool       // crashing actors always restart; else they are given up as by default
+	restarts []int      // of the whole relay, by a host of its: after so many ms each
+	stop     int        // the relay is stopped after so many ms, whatever is going on; 0 is when everything is calm
 	actions  [][]action // by user
 }
 
@@ -62,6 +64,14 @@ func write(seed uint64) script {
 	if r.IntN(10) == 0 {
 		s.crashes = 0
 	}
+	switch r.IntN(8) {
+	case 0:
+		s.stop = 1 + r.IntN(200)
+	case 1:
+		for range 1 + r.IntN(2) {
+			s.restarts = append(s.restarts, r.IntN(100))
+		}
+	}
 	users := 2 + r.IntN(4)
 	s.actions = make([][]action, users)
 	for u := range s.actions {
@@ -97,7 +107,7 @@ func drawAction(r *rand.Rand, u, users int) action {
 // String shows the script on some lines.
 func (s script) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, virtual %v, crashes %v, tolerant %v\n", s.seed, s.virtual, s.crashes, s.tolerant)
+	fmt.Fprintf(&b, "seed %d, virtual %v, crashes %v, tolerant %v, restarts %v, stop %d\n", s.seed, s.virtual, s.crashes, s.tolerant, s.restarts, s.stop)
 	for u, list := range s.actions {
 		fmt.Fprintf(&b, "  %s:", name(u))
 		for _, a := range list {

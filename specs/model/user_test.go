@@ -39,7 +39,6 @@ type conn struct {
 
 const (
 	soon = 20 * time.Millisecond
-	long = 30 * time.Second // so long that something hangs
 )
 
 func (u *user) connect() *conn {
@@ -52,9 +51,6 @@ func (u *user) connect() *conn {
 		changed: make(chan struct{}), open: map[int]bool{}, asked: map[int]bool{}, accepted: map[int]bool{},
 	}
 	u.world.conns.Add(1)
-	u.world.mu.Lock()
-	u.world.all = append(u.world.all, c)
-	u.world.mu.Unlock()
 	go c.read() // ends with the connection
 	return c
 }
@@ -71,7 +67,7 @@ func (u *user) online() bool {
 			}
 		}
 		u.conn.login()
-		u.conn.until(long, func() bool { return u.conn.over || u.conn.loggedIn || u.conn.answered() })
+		u.conn.until(u.world.long(), func() bool { return u.conn.over || u.conn.loggedIn || u.conn.answered() })
 		if u.conn.isOn() {
 			return true
 		}
@@ -156,12 +152,7 @@ func (c *conn) write(bytes []byte, cuts int) (n int) {
 func (c *conn) read() {
 	defer c.user.world.conns.Done()
 	for {
-		c.mu.Lock()
-		rest := time.Until(c.deafTill)
-		c.mu.Unlock()
-		if rest > 0 {
-			c.user.world.pause(rest)
-		}
+		c.listens()
 		f, err := frames.Read(c.in, frames.MaxPayload+frames.MaxGrowth)
 		if err != nil {
 			c.end("closed by the relay: "+err.Error(), !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF))
@@ -169,6 +160,16 @@ func (c *conn) read() {
 			return
 		}
 		c.hear(f)
+	}
+}
+
+// listens waits until the user does not want to be deaf any more.
+func (c *conn) listens() {
+	c.mu.Lock()
+	rest := time.Until(c.deafTill)
+	c.mu.Unlock()
+	if rest > 0 {
+		c.user.world.pause(rest)
 	}
 }
 
@@ -249,7 +250,7 @@ func (c *conn) forgets(peer int) {
 func (c *conn) closes(how string, abrupt bool) {
 	if tcp, ok := c.net.(*net.TCPConn); ok && !abrupt {
 		_ = tcp.CloseWrite()
-		if !c.until(long, func() bool { return c.over }) {
+		if !c.until(c.user.world.long(), func() bool { return c.over }) {
 			c.user.world.finds(leaked, "%s/%d closed in good order, and the relay did not", name(c.record.user), c.id)
 		}
 		return

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
 
 	"github.com/mdeiml/blubbel-server/actors"
@@ -22,10 +23,11 @@ type world struct {
 	script script
 	bombs  *bombs
 	relay  *supervisor.Relay
+	system *actor.ActorSystem
+	top    *actor.PID // the relay's host
 	dial   func() (net.Conn, error)
 	users  []*user
 	conns  sync.WaitGroup // their readers
-	all    []*conn
 
 	mu      sync.Mutex // guards the rest
 	history history
@@ -48,7 +50,7 @@ type outcome struct {
 func run(s script) outcome {
 	w := &world{script: s, bombs: newBombs(s.seed+s.chance<<32, s.crashes), deaf: map[int]bool{}, reports: map[string]int{}}
 	w.history = history{users: len(s.actions), exact: s.virtual, bombs: w.bombs}
-	stop := w.start()
+	w.start()
 	for i := range s.actions {
 		w.users = append(w.users, &user{world: w, index: i, key: keys[i]})
 	}
@@ -56,28 +58,31 @@ func run(s script) outcome {
 	for i, u := range w.users {
 		acting.Go(func() { u.acts(s.actions[i]) })
 	}
-	if !w.within(time.Hour, acting.Wait) {
-		w.finds(leaked, "nothing moves any more")
-		for _, u := range w.users {
-			for _, r := range w.all {
-				_ = r.net.Close()
-			}
-			_ = u
-		}
-		acting.Wait()
+	if s.stop > 0 {
+		w.pause(time.Duration(s.stop) * time.Millisecond)
+		w.must("the relay does not stop", w.stop)
 	}
+	w.must("nothing moves any more", acting.Wait)
 	w.bombs.off.Store(true)
-	w.calm()
-	w.proves()
-	w.calm()
-	w.mark()
-	stop()
-	w.conns.Wait()
+	if len(s.restarts) > 0 { // all of them must be over, and they take a moment
+		<-time.After(500 * time.Millisecond)
+	}
+	if s.stop == 0 {
+		w.calm()
+		w.proves()
+		w.calm()
+		w.mark()
+		w.must("the relay does not stop", w.stop)
+	}
+	w.must("connections do not end", w.conns.Wait)
+	if w.script.virtual { // Proto.Actor counts dead letters until a second after the last
+		<-time.After(3 * time.Second)
+	}
 	return w.judge()
 }
 
-// start starts the relay. What it returns stops it.
-func (w *world) start() (stop func()) {
+// start starts the relay.
+func (w *world) start() {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	log.AddHook(w)
@@ -85,34 +90,54 @@ func (w *world) start() (stop func()) {
 	if w.script.tolerant {
 		config.Crashes = 1 << 20
 	}
-	system := supervisor.NewSystem(config.Log)
-	told := system.EventStream.Subscribe(func(event any) {
-		if crashed, ok := event.(supervisor.Crashed); ok {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.reports[crashed.Done]++
-		}
-	})
 	w.relay = must(supervisor.New(config))
-	must(w.relay.Spawn(system.Root, "relay"))
-	ctx, cancel := context.WithCancel(context.Background())
+	system := supervisor.NewSystem(config.Log)
+	system.EventStream.Subscribe(w.report)
+	w.host(system)
 	ln := w.listen()
-	served := make(chan struct{})
-	go func() { defer close(served); _ = w.relay.Serve(ctx, ln) }() // ends with the context
-	return func() {
-		defer cancel()
-		began, limit := time.Now(), 20*time.Second
-		within, cancel := context.WithTimeout(context.Background(), limit)
-		defer cancel()
-		if err := w.relay.Stop(within); err != nil || time.Since(began) > limit/2 {
-			w.finds(leaked, "the relay took %v to stop (%v): %v", time.Since(began), err, w.relay.Account())
-		}
-		<-served
-		system.EventStream.Unsubscribe(told)
-		if w.script.virtual { // Proto.Actor counts dead letters until a second after the last
-			<-time.After(3 * time.Second)
-		}
+	go func() { _ = w.relay.Serve(context.Background(), ln) }() // ends when the relay stops
+}
+
+// report takes note of a crash that the relay tells of.
+func (w *world) report(event any) {
+	if crashed, ok := event.(supervisor.Crashed); ok {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.reports[crashed.Done]++
 	}
+}
+
+// host spawns the relay below an actor that restarts all its children when one of them fails, and lets one fail when it is time.
+func (w *world) host(system *actor.ActorSystem) {
+	all := actor.NewAllForOneStrategy(100, 0, func(any) actor.Directive { return actor.RestartDirective })
+	spawned := make(chan *actor.PID)
+	top := system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		if _, ok := ctx.Message().(*actor.Started); ok {
+			must(w.relay.Spawn(ctx, "relay"))
+			spawned <- ctx.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+				if _, ok := ctx.Message().(string); ok {
+					panic("of the model")
+				}
+			}))
+		}
+	}, actor.WithSupervisor(all)))
+	sibling := <-spawned
+	w.system, w.top = system, top
+	for _, after := range w.script.restarts {
+		time.AfterFunc(time.Duration(after)*time.Millisecond, func() { system.Root.Send(sibling, "fail") })
+	}
+}
+
+// stop stops the relay, and its host.
+func (w *world) stop() {
+	began, limit := time.Now(), 20*time.Second
+	within, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	err := w.relay.Stop(within)
+	if took := time.Since(began); w.script.stop == 0 && (err != nil || took > limit/2) {
+		w.finds(leaked, "the relay took %v to stop (%v): %v", took, err, w.relay.Account())
+	}
+	_ = w.system.Root.StopFuture(w.top).Wait()
 }
 
 // window is what a connection may hold: as little as is allowed.
@@ -185,19 +210,28 @@ func (w *world) Fire(line *logrus.Entry) error {
 	return nil
 }
 
-// within waits until something is done; false if it is not within a time, of which there is less if the world is not virtual.
-func (w *world) within(limit time.Duration, wait func()) bool {
-	if !w.script.virtual {
-		limit = long
-	}
+// must waits until something is done. If that takes too long, it will never be.
+func (w *world) must(failing string, wait func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); wait() }()
+	limit := time.Hour
+	if !w.script.virtual {
+		limit = 2 * w.long()
+	}
 	select {
 	case <-done:
-		return true
 	case <-time.After(limit):
-		return false
+		w.finds(leaked, "%s: %v", failing, w.relay.Account())
+		hopeless(w.judge())
 	}
+}
+
+// long is so long that something hangs.
+func (w *world) long() time.Duration {
+	if w.script.virtual {
+		return 30 * time.Second
+	}
+	return 10 * time.Second
 }
 
 func (w *world) finds(what verdict, format string, a ...any) {
@@ -222,9 +256,14 @@ func (w *world) pause(d time.Duration) {
 	<-time.After(d)
 }
 
-// calm waits until everything is settled, and everything written was heard.
+// calm waits until everybody hears again, everything is settled, and everything written was heard.
 func (w *world) calm() {
-	deadline := time.After(long)
+	for _, u := range w.users {
+		if u.conn != nil {
+			u.conn.listens()
+		}
+	}
+	deadline := time.After(w.long())
 	for w.relay.Account().InFlight.Frames != 0 {
 		select {
 		case <-deadline:
@@ -289,8 +328,7 @@ func (w *world) judge() outcome {
 	for _, bug := range w.bugs {
 		w.found = append(w.found, violation{what: wrong, text: bug})
 	}
-	w.found = append(w.found, w.books(account)...)
-	w.found = append(w.found, check(&w.history, w.deaf, w.script.crashes > 0)...)
+	w.found = append(append(check(&w.history, w.deaf, w.script.crashes > 0), w.found...), w.books(account)...)
 	return outcome{&w.history, account, w.bombs, w.reports, w.found}
 }
 
@@ -308,6 +346,9 @@ func (w *world) books(account actors.Account) (found []violation) {
 				said++
 			}
 		}
+	}
+	if caused, told := total(w.bombs.caused), total(w.reports); caused != told {
+		found = append(found, violation{what: wrong, text: fmt.Sprintf("of %d crashes %d were told of", caused, told)})
 	}
 	delivered := account.Delivered.Frames
 	if heard > delivered || w.script.virtual && heard != delivered || account.Taken.Frames > said {
