@@ -29,12 +29,14 @@ type ConnectionActor struct {
 	asking   *Run   // the Login that is under way
 	draining bool
 	over     bool // the reader has ended
+	leaving  bool // it stops of itself, with everything said
 }
 
 // ConnectionProps makes a ConnectionActor that owns conn.
 func ConnectionProps(shared *Shared, conn net.Conn, registry *actor.PID) *actor.Props {
 	c := &ConnectionActor{shared: shared, conn: conn, registry: registry}
 	c.mail = NewMailbox(shared, c.quarantine)
+	c.out = output{shared: shared, conn: conn, mail: c.mail}
 	return actor.PropsFromProducer(func() actor.Actor { return c }, c.mail.Props())
 }
 
@@ -51,7 +53,7 @@ func (c *ConnectionActor) Receive(ctx actor.Context) {
 			c.state(ctx)
 		}
 		if err := c.out.settled(); err != nil {
-			ctx.Stop(ctx.Self())
+			c.leave(ctx)
 		}
 	}
 }
@@ -59,7 +61,7 @@ func (c *ConnectionActor) Receive(ctx actor.Context) {
 func (c *ConnectionActor) start(ctx actor.Context) {
 	c.state = c.anonymous
 	socket := newSocket(c.conn)
-	c.out = output{shared: c.shared, conn: c.conn, socket: socket, connection: ctx.Self(), mail: c.mail}
+	c.out.socket, c.out.connection = socket, ctx.Self()
 	c.reader = newReader(c.shared, c.conn, socket, ctx.Self())
 	if c.shared.debugs() {
 		c.log(ctx).WithField("remote", c.conn.RemoteAddr().String()).Debug("connection opened")
@@ -72,9 +74,23 @@ func (c *ConnectionActor) log(ctx actor.Context) *logrus.Entry {
 	return c.shared.Log.WithField("connection", ctx.Self().Id)
 }
 
-// stop lets go of everything, whatever led here.
+// leave stops the actor: there is nobody to talk to any more, or nothing to say.
+func (c *ConnectionActor) leave(ctx actor.Context) {
+	c.leaving = true
+	ctx.Stop(ctx.Self())
+}
+
+// stop lets go of everything, whatever led here. Who is stopped by a crash, or from above, says so to the client where that
+// does not take long.
 func (c *ConnectionActor) stop(ctx actor.Context) {
-	c.close()
+	code := frames.ShuttingDown
+	if c.mail.crashed {
+		code = frames.Internal
+	}
+	parts := !c.leaving && c.reader != nil && c.out.between()
+	if !parts {
+		c.out.close()
+	}
 	if c.login != nil {
 		c.login.over.Store(true)
 		ctx.Send(c.registry, Leave{Login: c.login})
@@ -85,6 +101,9 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	c.shared.contain(c.reader.stop)
 	c.reader.window.close()
 	c.out.stop()
+	if parts {
+		c.out.part(lastWord(code))
+	}
 	if c.asking != nil {
 		c.asking.settleAll(0)
 		c.asking = nil
@@ -101,12 +120,6 @@ func (c *ConnectionActor) quarantine(ctx actor.Context, message any) {
 		return
 	}
 	Abandon(message)
-}
-
-// close closes the socket, which may be one of the host's that panics.
-func (c *ConnectionActor) close() {
-	defer func() { _ = recover() }()
-	_ = c.conn.Close()
 }
 
 // anonymous: nobody is logged in, and frames come one by one.
@@ -167,15 +180,15 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 		}
 		c.mail.Mark() // what it says is taken note of once, whatever happens
 		if err := c.out.goOn(m); err != nil {
-			ctx.Stop(ctx.Self())
+			c.leave(ctx)
 		}
 	case tick:
 		if !c.out.slow.tick() {
 			c.log(ctx).Debug("closing a connection that takes nothing")
-			ctx.Stop(ctx.Self())
+			c.leave(ctx)
 		}
 	case parted:
-		ctx.Stop(ctx.Self())
+		c.leave(ctx)
 	case Drain:
 		c.draining = true
 		c.reader.stop()
@@ -184,10 +197,19 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 		}
 	case Close:
 		c.reader.stop()
-		c.out.finish(frames.Error{Code: m.Code, Text: m.Code.Text()}.Append(nil))
+		c.out.finish(lastWord(m.Code))
 	default:
 		Abandon(m)
 	}
+}
+
+// lastWord is the Error that answers no frame.
+func lastWord(code frames.Code) []byte {
+	text := code.Text()
+	if code == frames.Internal {
+		text = "the relay failed on this connection; connect again"
+	}
+	return frames.Error{Code: code, Text: text}.Append(nil)
 }
 
 // judge answers a frame before login.
@@ -248,6 +270,6 @@ func (c *ConnectionActor) ended(ctx actor.Context, m ended) {
 	case c.draining:
 		ctx.Send(ctx.Parent(), Drained{Connection: ctx.Self()})
 	case !c.out.closing:
-		ctx.Stop(ctx.Self())
+		c.leave(ctx)
 	}
 }

@@ -14,6 +14,7 @@ import (
 // failed is called with the panic that a message led to.
 func (m *Mailbox) failed(crash *Crash, system any) {
 	defer func() { _ = recover() }() // Proto.Actor logs through the host's logger; there is nothing to be done about a crash in there
+	m.crashed = true
 	switch terminated, ok := system.(*actor.Terminated); {
 	case m.stopping && system != nil:
 		m.stopAnyway(crash, system)

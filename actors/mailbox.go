@@ -41,6 +41,7 @@ type Mailbox struct {
 	failures int     // how often it crashed the actor
 	again    any     // the system message that was posted again
 	stopping bool    // for good
+	crashed  bool    // the actor has, at least once
 }
 
 // NewMailbox returns the mailbox for one actor. Quarantine is told of a message on which the actor crashed twice, and of

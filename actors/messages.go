@@ -63,11 +63,13 @@ type (
 	LetGo struct{ Peer string }
 	// Vacated answers Vacate: nobody can reach this UserActor any more.
 	Vacated struct{}
-	// GiveUp says that this UserActor crashes too often: it closes its connection, which ends its sessions.
+	// GiveUp says that this UserActor crashes too often: it closes its connection, which ends its sessions, and has the next
+	// login of its key wait.
 	GiveUp struct{}
 
-	walk        struct{} // go on with the chunks
-	unavailable struct { // the time to say so has come
+	walk        struct{}        // go on with the chunks
+	rested      struct{ quiet } // the time to wait after a GiveUp is over
+	unavailable struct {        // the time to say so has come
 		quiet
 		run *Run
 	}

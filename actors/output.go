@@ -161,10 +161,28 @@ func (o *output) drained() {
 	if o.slow != nil {
 		o.slow.caughtUp()
 	}
-	if o.closing && !o.parting {
+	if o.closing {
+		o.part(nil)
+	}
+}
+
+// between reports whether the stream is between two frames, and nobody writes to it.
+func (o *output) between() bool {
+	return o.round == nil && !o.waiting && !o.parting
+}
+
+// close closes the socket, which may be one of the host's that panics.
+func (o *output) close() {
+	defer func() { _ = recover() }()
+	_ = o.conn.Close()
+}
+
+// part says what is still to be said, and closes the connection in good order.
+func (o *output) part(lastWord []byte) {
+	if !o.parting {
 		o.parting = true
 		o.shared.running.Add(1)
-		o.shared.pool.start(farewell{o})
+		o.shared.pool.start(farewell{o, lastWord})
 	}
 }
 

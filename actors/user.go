@@ -32,6 +32,7 @@ type user struct {
 	farewells              map[string]int   // how many Ended each peer has not answered
 
 	walking
+	rest rest
 }
 
 type phase uint8
@@ -97,9 +98,9 @@ func (u *UserActor) handle(ctx actor.Context) {
 	case Vacated:
 		ctx.Stop(ctx.Self())
 	case GiveUp:
-		if u.login != nil {
-			ctx.Send(u.login.Connection, Close{Code: frames.Internal})
-		}
+		u.giveUp(ctx)
+	case rested:
+		u.rested(ctx)
 	default:
 		Abandon(m)
 	}
@@ -109,7 +110,7 @@ func (u *UserActor) handle(ctx actor.Context) {
 func (u *user) join(ctx actor.Context, m Join) {
 	u.heard = max(u.heard, m.Seq)
 	switch {
-	case u.phase == leaving:
+	case u.phase == leaving || u.rest.on():
 		u.next = append(u.next, m) // the last login ends first, all of it
 	case u.login == m.Login: // asked again, after a crash
 	case u.login != nil:
@@ -195,7 +196,12 @@ func (u *user) left(ctx actor.Context) {
 		return
 	}
 	u.phase = vacant
-	for len(u.next) > 0 {
+	u.welcome(ctx)
+}
+
+// welcome lets log in who waits, and offers to go if there is nobody.
+func (u *user) welcome(ctx actor.Context) {
+	for len(u.next) > 0 && !u.rest.on() {
 		m := u.next[0]
 		u.next = u.next[1:]
 		if !m.Login.over.Load() {
@@ -207,7 +213,7 @@ func (u *user) left(ctx actor.Context) {
 
 // vacateIfVacant offers the Registry to go.
 func (u *user) vacateIfVacant(ctx actor.Context) {
-	if u.phase == vacant {
+	if u.phase == vacant && len(u.next) == 0 && u.rest.forgotten() {
 		ctx.Send(u.registry, Vacate{Key: u.name, User: ctx.Self(), Heard: u.heard})
 	}
 }

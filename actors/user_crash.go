@@ -54,6 +54,10 @@ func (u *user) decline(ctx actor.Context, message any) {
 		u.leave(ctx, m)
 	case Vacated:
 		ctx.Stop(ctx.Self())
+	case GiveUp:
+		u.giveUp(ctx)
+	case rested:
+		u.rested(ctx)
 	default:
 		Abandon(m)
 	}
@@ -61,6 +65,7 @@ func (u *user) decline(ctx actor.Context, message any) {
 
 // abandon settles what is held when the actor is stopped from outside.
 func (u *user) abandon() {
+	u.rest.stop()
 	u.dropChunks()
 	if u.asking != nil && u.declined { // else somebody else holds it
 		u.asking.refuse(frames.Unavailable, "")

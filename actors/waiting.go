@@ -67,10 +67,14 @@ func (w *waiter) run(*worker) {
 	m.n, m.err = o.socket.wait(w.pieces)
 }
 
-// farewell is the job to close in good order after the last word.
-type farewell struct{ *output }
+// farewell is the job to close in good order after the last word, which may be still to say.
+type farewell struct {
+	*output        // only what never changes
+	word    []byte // if it was not written
+}
 
-// lingering is how long the client may go on sending after the last word, lest a reset takes it away (docs/protocol.md, "Closing").
+// lingering is how long the client may take to read the last word, and go on sending after it, lest a reset takes it away
+// (docs/protocol.md, "Closing").
 const lingering = 500 * time.Millisecond
 
 func (f farewell) run(*worker) { // ends within that time, or when the ConnectionActor closes the socket
@@ -79,8 +83,15 @@ func (f farewell) run(*worker) { // ends within that time, or when the Connectio
 		if p := recover(); p != nil { // of a connection of the host's; it is closed next
 			f.shared.tell(f.connection, NewCrash(p))
 		}
+		f.close()
 		f.shared.Root.Send(f.connection, parted{})
 	}()
+	if len(f.word) > 0 {
+		_ = f.conn.SetWriteDeadline(time.Now().Add(lingering))
+		if _, err := f.conn.Write(f.word); err != nil {
+			return
+		}
+	}
 	if half, ok := f.conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

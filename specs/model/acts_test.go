@@ -82,7 +82,7 @@ func (u *user) does(a action) {
 	case deaf:
 		u.world.isDeaf(u.index)
 		c.mu.Lock()
-		c.deafTill = time.Now().Add(time.Duration(a.pause) * time.Millisecond)
+		c.deafTill = time.Now().Add(u.world.limited(time.Duration(a.pause) * time.Millisecond))
 		c.mu.Unlock()
 	case wait:
 		u.world.pause(time.Duration(a.pause) * time.Millisecond)

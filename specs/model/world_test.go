@@ -248,12 +248,15 @@ func (w *world) newRecord(user int) *record {
 	return r
 }
 
-// pause lets time pass; in a world that is not virtual only a moment.
-func (w *world) pause(d time.Duration) {
-	if !w.script.virtual {
-		d = min(d, soon)
+// pause lets time pass.
+func (w *world) pause(d time.Duration) { <-time.After(w.limited(d)) }
+
+// limited is the time itself; in a world that is not virtual, only a moment.
+func (w *world) limited(d time.Duration) time.Duration {
+	if w.script.virtual {
+		return d
 	}
-	<-time.After(d)
+	return min(d, soon)
 }
 
 // calm waits until everybody hears again, everything is settled, and everything written was heard.

@@ -1,0 +1,67 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// rest keeps a user that crashes again and again from doing so all the time: when it is given up, its connection is closed, and the next
+// login of its key has to wait, twice as long each time, until it was calm for a minute. It survives crashes, and the actor
+// stays until it is forgotten.
+type rest struct {
+	times int       // it was given up
+	until time.Time // no login before that
+	over  time.Time // forgotten from then on
+	timer *time.Timer
+}
+
+const (
+	firstRest   = 100 * time.Millisecond
+	longestRest = 5 * time.Second
+	calmTime    = time.Minute
+)
+
+func (u *user) giveUp(ctx actor.Context) {
+	r, now := &u.rest, time.Now()
+	if r.forgotten() {
+		r.times = 0
+	}
+	length := longestRest
+	if shorter := firstRest << r.times; shorter < longestRest {
+		length = shorter
+		r.times++
+	}
+	r.until = now.Add(length)
+	r.over = r.until.Add(calmTime)
+	if r.timer == nil {
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		r.timer = time.AfterFunc(length, func() { root.Send(self, rested{}) })
+	} else {
+		r.timer.Reset(length)
+	}
+	if u.login != nil {
+		ctx.Send(u.login.Connection, Close{Code: frames.Internal})
+	}
+}
+
+// rested lets come who waits, now that the rest is over; and later, now that it is forgotten, the actor may go.
+func (u *user) rested(ctx actor.Context) {
+	if left := time.Until(u.rest.over); left > 0 {
+		u.rest.timer.Reset(left)
+	}
+	if u.phase == vacant {
+		u.welcome(ctx)
+	}
+}
+
+func (r *rest) on() bool        { return time.Now().Before(r.until) }
+func (r *rest) forgotten() bool { return !time.Now().Before(r.over) }
+
+func (r *rest) stop() {
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+}
