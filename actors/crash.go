@@ -119,10 +119,13 @@ func (c *Crash) raise() {
 	panic(c)
 }
 
-// NewCrash makes a Crash of what recover returned. It is to be called where that was.
+// NewCrash makes a Crash of what recover returned; nothing, if there was no panic but the goroutine exits. It is to be called where that was.
 func NewCrash(value any) *Crash {
 	if crash, ok := value.(*Crash); ok { // of a goroutine, passed on by its actor
 		return crash
+	}
+	if value == nil {
+		value = bug("runtime.Goexit was called")
 	}
 	return &Crash{Value: value, Stack: debug.Stack()}
 }

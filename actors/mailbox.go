@@ -141,10 +141,15 @@ func (m *Mailbox) run(w *worker) {
 // handle handles at most left messages, and fewer if the actor crashes. It is false when the mailbox is not ours to run any more.
 func (m *Mailbox) handle(left *int) (ours bool) {
 	var system any // the one in hand
+	crashing := true
 	defer func() {
-		if p := recover(); p != nil {
-			m.failed(NewCrash(p), system)
-			ours = true
+		if !crashing {
+			return
+		}
+		p := recover()
+		m.failed(NewCrash(p), system)
+		if ours = true; p == nil { // runtime.Goexit: nothing can keep this goroutine
+			m.worker.exits(m)
 		}
 	}()
 	for ; *left > 0; *left-- {
@@ -158,9 +163,11 @@ func (m *Mailbox) handle(left *int) (ours bool) {
 			m.invoker.InvokeUserMessage(m.batch[m.at])
 			m.next()
 		case !m.fetch():
+			crashing = false
 			return false
 		}
 	}
+	crashing = false
 	return true
 }
 

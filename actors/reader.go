@@ -45,26 +45,31 @@ func (r *reader) stop() {
 
 // run reads until the stream ends. Its end is a message, too, sent when everything before it is settled.
 func (r *reader) run() {
-	defer r.shared.running.Done()
-	end := ended{reader: r}
+	end, returned := ended{reader: r}, false
 	defer func() {
-		if p := recover(); p != nil {
+		switch p := recover(); {
+		case p != nil:
 			end = ended{reader: r, crash: NewCrash(p)}
+		case !returned: // an actor that it ran has called runtime.Goexit
+			go r.run() // instead
+			return
 		}
+		defer r.shared.running.Done()
 		r.drop()
 		r.window.quiet()
 		r.shared.Root.Send(r.connection, end)
 	}()
 	for !r.quit.Load() {
-		if err := r.read(); err != nil {
-			return
-		}
 		if refusal := r.handOver(); refusal != nil {
 			f, _, _ := frames.Cut(r.have, 0)
 			end = ended{reader: r, refusal: refusal, request: f.Type, number: r.number}
-			return
+			break
+		}
+		if err := r.read(); err != nil {
+			break
 		}
 	}
+	returned = true
 }
 
 // read reads what there is, once there is something.

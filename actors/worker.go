@@ -31,6 +31,17 @@ func (w *worker) work() {
 	w.ready = w.ready[:0]
 }
 
+// exits leaves to others what a goroutine was about to run that ends, and what it runs.
+func (w *worker) exits(runs *Mailbox) {
+	runs.worker = nil
+	for _, m := range append(w.ready, runs) {
+		if m != nil {
+			m.shared.pool.start(m)
+		}
+	}
+	w.ready = nil
+}
+
 // mostRuns is how many mailboxes are run for one chunk. More than the recipients of a usual one, and their connections.
 const mostRuns = 256
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -61,13 +62,17 @@ func (b *bombs) heads() bool {
 	return b.random.IntN(2) == 0
 }
 
-// explodes panics.
+// explodes panics, or ends the goroutine, which is as bad.
 func (b *bombs) explodes(who, where, message, when string) {
 	b.mu.Lock()
 	b.caused[who]++
 	b.kinds[who+" "+message+" "+when] = true
 	b.log = append(b.log, crash{now(), fmt.Sprintf("%s crashes %s %s", where, when, message)})
+	exits := who != "reader" && who != "writer" && b.random.IntN(8) == 0
 	b.mu.Unlock()
+	if exits {
+		runtime.Goexit() // as a test's FailNow does
+	}
 	panic("of the model")
 }
 
