@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check format tidy vet lint test race fuzz example fmt specs-outline bench load build run
+.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load build run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,11 +13,18 @@ vet: ## go vet, for each platform
 lint: ## golangci-lint (its first use builds it, which takes some minutes)
 test: ## go test ./...
 race: ## whatever runs in several goroutines, under the race detector
+mutants: ## does the model find every fault that is built into the relay? Some minutes
 fuzz: ## every fuzz target, FUZZTIME each (10s)
 fuzz: export FUZZTIME ?= 10s
 example: ## the Python client against a relay built just now
-format tidy vet lint test race fuzz example:
+format tidy vet lint test race mutants fuzz example:
 	@.ci/run $@
+
+chaos: SECONDS = 600
+chaos: SEED = 0
+chaos: ## random users and crashes, SECONDS long (600), from SEED on (0 draws one), under the race detector
+	@go test -race -c -o bin/chaos ./specs/model
+	@bin/chaos -test.run='^TestChaos$$' -test.timeout=0 -chaos.seconds=$(SECONDS) -chaos.seed=$(SEED)
 
 fmt: ## format the code
 	go tool -modfile=tools/go.mod golangci-lint fmt

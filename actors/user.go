@@ -67,7 +67,7 @@ func (u *UserActor) Receive(ctx actor.Context) {
 		u.shared.contain(u.abandon)
 	default:
 		if !u.mail.Marked() { // else its effect was had before a crash
-			u.handle(ctx)
+			u.handle(ctx, ctx.Message())
 			u.mail.Mark()
 		}
 		u.walk(ctx)
@@ -76,8 +76,8 @@ func (u *UserActor) Receive(ctx actor.Context) {
 }
 
 // handle does what a message is for, but for the walk.
-func (u *UserActor) handle(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
+func (u *user) handle(ctx actor.Context, message any) {
+	switch m := message.(type) {
 	case Take:
 		u.take(m.Chunk)
 	case Hear:

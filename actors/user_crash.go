@@ -42,24 +42,8 @@ func (u *user) decline(ctx actor.Context, message any) {
 		u.heard = max(u.heard, m.Seq)
 		ctx.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.Internal})
 		u.vacateIfVacant(ctx)
-	case Answered:
-		u.answered(ctx, m) // done once more; there is nobody to ask again
-	case unavailable:
-		u.unavailable(m.run)
-	case Ended:
-		u.ended(ctx, m)
-	case LetGo:
-		u.letGo(m.Peer)
-	case Leave:
-		u.leave(ctx, m)
-	case Vacated:
-		ctx.Stop(ctx.Self())
-	case GiveUp:
-		u.giveUp(ctx)
-	case rested:
-		u.rested(ctx)
 	default:
-		Abandon(m)
+		u.handle(ctx, m) // for the third time: there is nobody to ask again
 	}
 }
 

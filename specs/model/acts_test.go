@@ -13,11 +13,11 @@ import (
 
 // keys are the users' public keys, of different lengths. Nobody has the private halves; the relay cannot tell.
 var keys = func() (list []frames.Key) {
-	r := rand.New(rand.NewPCG(0, 3)) //nolint:gosec // nobody has them
+	r := rand.New(rand.NewPCG(0, 3))
 	for _, bits := range []int{2048, 2048, 2048, 4096, 3072, 2048} {
 		modulus := new(big.Int).SetBit(new(big.Int), bits-1, 1)
 		for i := range bits - 1 {
-			modulus.SetBit(modulus, i, uint(r.IntN(2))) //nolint:gosec // 0 or 1
+			modulus.SetBit(modulus, i, uint(r.IntN(2)))
 		}
 		modulus.SetBit(modulus, 0, 1)
 		list = append(list, must(x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: modulus, E: 65537})))
@@ -123,12 +123,7 @@ func (c *conn) refusedOnce() {
 }
 
 func (c *conn) hasAnswer(number uint64) bool {
-	for i := len(c.heard) - 1; i >= 0; i-- {
-		if c.heard[i].typ == frames.TypeError && c.heard[i].number == number {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.heard, func(m heard) bool { return m.typ == frames.TypeError && m.number == number })
 }
 
 func (u *user) asks(peer int) {

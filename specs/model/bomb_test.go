@@ -36,7 +36,7 @@ type crash struct {
 }
 
 func newBombs(seed uint64, likely float64) *bombs {
-	return &bombs{likely: likely, random: rand.New(rand.NewPCG(seed, 2)), caused: map[string]int{}, kinds: map[string]bool{}} //nolint:gosec // see script.go
+	return &bombs{likely: likely, random: rand.New(rand.NewPCG(seed, 2)), caused: map[string]int{}, kinds: map[string]bool{}}
 }
 
 // goesOff decides whether something is to crash now, and how often in a row, at most so many times.

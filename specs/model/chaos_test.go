@@ -8,10 +8,10 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/mdeiml/blubbel-server/actors"
 	"github.com/mdeiml/blubbel-server/frames"
 )
 
@@ -47,32 +47,71 @@ func TestChaos(t *testing.T) {
 		t.Skip("this is for make chaos")
 	}
 	for *first == 0 {
-		*first = rand.Uint64() >> 32 //nolint:gosec // any will do
+		*first = rand.Uint64() >> 32
 	}
-	fmt.Printf("seed %d and those after it, for %d s\n", *first, *seconds) //nolint:forbidigo // it is a command, too
-	began, said := time.Now(), time.Now()
+	fmt.Printf("seed %d and those after it, for %d s\n", *first, *seconds)
+	began := time.Now()
 	limit := time.Duration(*seconds) * time.Second
-	early, late := pace{limit / 10, 0, 0}, pace{limit / 10, 0, 0}
+	early, late := pace{within: limit / 10}, pace{within: limit / 10}
 	var before baseline
-	for seed := *first; time.Since(began) < limit && !t.Failed(); seed++ {
-		s, start := write(seed), time.Now()
-		o := live(t, s)
-		chaos.add(o)
-		if len(o.found) > 0 {
+	worlds := newWorlds(t, func(s script, o outcome, start time.Time) {
+		if chaos.add(o); len(o.found) > 0 {
 			tell(t, s, o, *short)
 		}
-		early.add(start.Sub(began), time.Since(start), o.account)
-		late.add(limit-time.Since(began), time.Since(start), o.account)
-		if chaos.seeds == 50 {
-			before = now0()
+		early.add(start.Sub(began), time.Since(start), o)
+		late.add(limit-time.Since(began), time.Since(start), o)
+	})
+	said := began
+	for seed := *first; time.Since(began) < limit && !t.Failed(); seed++ {
+		worlds.run(write(seed))
+		if seed == *first+50 {
+			worlds.wait()
+			before = process()
 		}
 		if time.Since(said) > 30*time.Second {
 			said = time.Now()
-			fmt.Printf("%4.0f s: %s\n", time.Since(began).Seconds(), chaos.line()) //nolint:forbidigo // likewise
+			fmt.Printf("%4.0f s: %s\n", time.Since(began).Seconds(), chaos.line())
 		}
 	}
+	worlds.wait()
 	chaos.rest(before, early, late)
 }
+
+// worlds runs worlds: virtual ones one after the other, and beside them some that spend their time waiting.
+type worlds struct {
+	t    *testing.T
+	real chan struct{} // has room for as many as may run
+	all  sync.WaitGroup
+	mu   sync.Mutex // for over
+	over func(s script, o outcome, start time.Time)
+}
+
+func newWorlds(t *testing.T, over func(script, outcome, time.Time)) *worlds {
+	return &worlds{t: t, real: make(chan struct{}, 4), over: over}
+}
+
+func (w *worlds) run(s script) {
+	start := time.Now()
+	if s.virtual {
+		w.end(s, live(w.t, s), start)
+		return
+	}
+	w.real <- struct{}{}
+	w.all.Go(func() {
+		defer func() { <-w.real }()
+		w.end(s, run(s), start)
+	})
+}
+
+func (w *worlds) end(s script, o outcome, start time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.t.Failed() {
+		w.over(s, o, start)
+	}
+}
+
+func (w *worlds) wait() { w.all.Wait() }
 
 // pace is how many frames were settled in a second.
 type pace struct {
@@ -81,9 +120,9 @@ type pace struct {
 	time   time.Duration
 }
 
-func (p *pace) add(at, took time.Duration, a actors.Account) {
-	if at < p.within {
-		p.frames += a.Taken.Frames
+func (p *pace) add(at, took time.Duration, o outcome) {
+	if at < p.within && o.history.exact { // the others wait most of the time
+		p.frames += o.account.Taken.Frames
 		p.time += took
 	}
 }
@@ -98,7 +137,7 @@ type baseline struct {
 	heap       uint64
 }
 
-func now0() baseline {
+func process() baseline {
 	runtime.GC()
 	runtime.GC() // what pools keep is let go by the second
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
@@ -129,15 +168,15 @@ func (s *sum) add(o outcome) {
 
 // rest looks at what is left behind.
 func (s *sum) rest(before baseline, early, late pace) {
-	after := now0()
+	after := process()
 	for range 100 { // the last goroutines of the last world end
 		if after.goroutines <= before.goroutines {
 			break
 		}
 		<-time.After(50 * time.Millisecond)
-		after = now0()
+		after = process()
 	}
-	fmt.Printf("goroutines %d, then %d; heap %d KiB, then %d KiB; at first %v, at last %v\n", //nolint:forbidigo // likewise
+	fmt.Printf("goroutines %d, then %d; heap %d KiB, then %d KiB; at first %v, at last %v\n",
 		before.goroutines, after.goroutines, before.heap>>10, after.heap>>10, early.String(), late.String())
 	if before.goroutines > 0 && after.goroutines > before.goroutines || before.heap > 0 && after.heap > before.heap+16<<20 {
 		s.found[leaked]++
@@ -146,12 +185,12 @@ func (s *sum) rest(before baseline, early, late pace) {
 
 // report prints what was seen, and returns the exit code.
 func (s *sum) report() int {
-	fmt.Printf("delivered %d, refused: %s\ncrashes: %s; %d different\nwhat was done: %s\n", //nolint:forbidigo // likewise
+	fmt.Printf("delivered %d, refused: %s\ncrashes: %s; %d different\nwhat was done: %s\n",
 		s.delivered, tally(s.byName()), tally(s.caused), len(s.kinds), tally(s.told))
 	if n := s.found[wrong]; n > 0 {
-		fmt.Printf("otherwise wrong: %d\n", n) //nolint:forbidigo // likewise
+		fmt.Printf("wrong: %d\n", n)
 	}
-	fmt.Println(s.line()) //nolint:forbidigo // likewise
+	fmt.Println(s.line())
 	return min(1, s.found[lost]+s.found[repeated]+s.found[reordered]+s.found[leaked]+s.found[wrong])
 }
 

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -84,11 +85,7 @@ func idOf(b []byte) (id uint64, garbled bool) {
 
 // tell tells what happened on some connections, in order.
 func (h *history) tell(conns ...*record) string {
-	type line = crash
-	var lines []line
-	for _, c := range h.bombs.log {
-		lines = append(lines, c)
-	}
+	lines := slices.Clone(h.bombs.log)
 	for _, c := range conns {
 		add := func(at uint64, format string, a ...any) {
 			lines = append(lines, crash{at, fmt.Sprintf("%s/%d ", name(c.user), c.id) + fmt.Sprintf(format, a...)})
@@ -108,7 +105,7 @@ func (h *history) tell(conns ...*record) string {
 			add(c.closed, "ends: %s", c.how)
 		}
 	}
-	slices.SortFunc(lines, func(a, b line) int { return int(a.at) - int(b.at) }) //nolint:gosec // far from overflowing
+	slices.SortFunc(lines, func(a, b crash) int { return cmp.Compare(a.at, b.at) })
 	var b strings.Builder
 	for _, l := range lines {
 		fmt.Fprintf(&b, "  %6d  %s\n", l.at, l.text)

@@ -21,7 +21,7 @@ func live(t *testing.T, s script) (o outcome) {
 
 // hopeless ends the process with what is known: something is stuck, and would keep a bubble from ending.
 func hopeless(o outcome) {
-	fmt.Println(o) //nolint:forbidigo // nobody is left to tell
+	fmt.Println(o)
 	chaos.add(o)
 	os.Exit(chaos.report())
 }
@@ -86,12 +86,14 @@ func (s script) shorter() (list []script) {
 }
 
 func TestSeeds(t *testing.T) {
-	const seeds = 60
-	for seed := range uint64(seeds) {
-		s := write(seed)
-		if o := live(t, s); len(o.found) > 0 {
+	const seeds = 80
+	worlds := newWorlds(t, func(s script, o outcome, _ time.Time) {
+		if len(o.found) > 0 {
 			tell(t, s, o, 20*time.Second)
-			return
 		}
+	})
+	for seed := range uint64(seeds) {
+		worlds.run(write(seed))
 	}
+	worlds.wait()
 }

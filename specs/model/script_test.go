@@ -59,7 +59,7 @@ var deck = func() (d []kind) {
 
 // write draws the script of a seed.
 func write(seed uint64) script {
-	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a model has to be repeatable
+	r := rand.New(rand.NewPCG(seed, 1))
 	s := script{seed: seed, virtual: r.IntN(4) > 0, crashes: 0.01, tolerant: r.IntN(4) > 0}
 	if r.IntN(10) == 0 {
 		s.crashes = 0
