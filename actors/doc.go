@@ -15,7 +15,8 @@
 //	slow                 a client that does not keep up
 //	ledger               the outcome of every frame: delivered, or refused with an Error to its sender
 //
-// And what carries them: messages; mailbox, crash and user_crash (no message is lost when an actor crashes or stops); worker (who
+// And what carries them: messages; mailbox, crash and user_crash (no message is lost when an actor crashes or stops); rest (one
+// that does so again and again); worker (who
 // runs an actor: if nobody else needs them just then, all the actors on the way are run by the reader's own goroutine).
 //
 // What is not settled yet weighs on its connection's window, and a reader whose window is used up does not read.

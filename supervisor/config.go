@@ -41,13 +41,13 @@ type Config struct {
 	Sessions int
 
 	// Crashes is how many crashes of a user's actor within CrashWindow are tolerated before its connection is closed and its
-	// sessions end. Defaults: 5 in 10 s.
+	// sessions end; its next login has to wait, longer each time. Defaults: 5 in 10 s.
 	Crashes     int
 	CrashWindow time.Duration
 
 	// Props is asked for every actor the relay spawns, and returns the Props to spawn it with: the given ones, or a clone, say
-	// with a receiver middleware of the host's. A middleware that panics on Started, Stopping or Stopped, and sender middleware
-	// that panics at all, are beyond what supervision can mend. Default: they are used as they are.
+	// with a receiver middleware of the host's. A middleware that panics is a crash of its actor. Sender middleware that panics
+	// is beyond what supervision can mend. Default: they are used as they are.
 	Props func(kind Kind, props *actor.Props) *actor.Props
 }
 

@@ -10,20 +10,30 @@
 // What a crash (a panic) of each means:
 //
 //	who                what happens                                       what a client sees
-//	ConnectionActor    stopped, its socket closed; what it had not        end of stream; it connects again. Who sent
-//	                   written is refused                                 to it: OFFLINE (a stranger: UNAVAILABLE)
+//	ConnectionActor    stopped, its socket closed; what it had not        INTERNAL with number 0, if no frame was begun, and
+//	                   written is refused                                 end of stream; it connects again. Who sent
+//	                                                                      to it: OFFLINE (a stranger: UNAVAILABLE)
 //	UserActor          restarted with all its state; the message in hand  nothing, or INTERNAL for one frame
 //	                   is tried once more, then refused
 //	UserActor, often   the same, and its connection is closed, which      INTERNAL with number 0, end of stream; it
-//	                   ends its sessions                                  connects again. Its peers: as when it leaves
+//	                   ends its sessions. The next login of its key       connects again. Its peers: as when it leaves
+//	                   waits, 100 ms and twice as long each time, at
+//	                   most 5 s, until a minute was calm
 //	Registry,          resumed: same instance, same children; message     nothing, or INTERNAL for one frame
 //	Connections        in hand as above
 //	relay              recovered inside its own Receive                   nothing
 //	reader, and who    become a message to their ConnectionActor          as ConnectionActor
 //	waits for a socket
+//	anybody, while it  it stops all the same, and lets go of what it      nothing
+//	is being stopped   holds
 //
 // A connection does not restart, because half of a frame may be lost with it, and a byte stream out of step cannot be
 // repaired; a new connection can be had. It is not a child of a user, because a restart stops an actor's children.
+//
+// A call of runtime.Goexit in an actor is a crash like any other.
+//
+// When a host stops the top actor, or restarts it, clients are told SHUTTING_DOWN where no frame was begun, and closed;
+// every frame under way has its outcome. After a restart the relay's listeners serve on.
 //
 // Each crash is one line in the log and one [Crashed] on the event stream of the actor system.
 package supervisor
