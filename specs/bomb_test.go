@@ -86,11 +86,13 @@ func outOfRange(actor.ReceiverContext) { _ = nothing[len(canary)] }
 
 var nothing []int
 
-// barrier holds up the first message at its spot, and whoever runs the actor with it.
+// barrier holds up what comes to its spot while it is shut, and whoever runs the actor with it.
 type barrier struct {
 	spot
-	once            sync.Once
-	reached, opened chan struct{}
+	shut    atomic.Bool
+	once    sync.Once
+	reached chan struct{} // closed when something is held up
+	opened  chan struct{}
 }
 
 func newBarrier(at spot) *barrier {
@@ -98,13 +100,14 @@ func newBarrier(at spot) *barrier {
 }
 
 func (b *barrier) meets(at spot, _ actor.ReceiverContext, next func()) {
-	if b.holds(at) {
+	if b.shut.Load() && b.holds(at) {
 		b.once.Do(func() { close(b.reached) })
 		<-b.opened
 	}
 	next()
 }
 
+// open lets everything pass, for good.
 func (b *barrier) open() {
 	if !isClosed(b.opened) {
 		close(b.opened)
