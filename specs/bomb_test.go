@@ -43,6 +43,8 @@ type bomb struct {
 	value any                         // of the panic; canary if there is none
 	first func(actor.ReceiverContext) // happens just before
 	with  []charge                    // what else is in the relay
+	heard func(event any)             // what else listens to the event stream
+	quiet bool                        // the relay cannot tell
 	left  atomic.Int32
 	told  *told // about this relay; set by startRelayWith
 }
@@ -62,7 +64,9 @@ func (b *bomb) meets(at spot, ctx actor.ReceiverContext, next func()) {
 }
 
 func (b *bomb) explode(at spot, ctx actor.ReceiverContext) {
-	b.told.causes(at)
+	if !b.quiet {
+		b.told.causes(at)
+	}
 	if b.first != nil {
 		b.first(ctx)
 	}
@@ -143,6 +147,9 @@ func startRelayWith(b *bomb, change ...func(*supervisor.Config)) *relay {
 	r := spawnRelay(func(inside *supervisor.Relay, log *logrus.Entry) {
 		system := supervisor.NewSystem(log)
 		system.EventStream.Subscribe(t.hear)
+		if b.heard != nil {
+			system.EventStream.Subscribe(b.heard)
+		}
 		_, err := inside.Spawn(system.Root, "relay")
 		Expect(err).NotTo(HaveOccurred())
 	}, append(change, func(c *supervisor.Config) {

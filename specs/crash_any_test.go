@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -90,7 +91,40 @@ var _ = Describe("Crashing on any message", func() {
 			}
 		}
 	}
+
+	It("is tried with every message that comes, in a conversation and while the relay stops", func(ctx SpecContext) {
+		b := &bomb{with: []charge{crashingTwice(1), stopping(1)}}
+		r := startRelayWith(b, impatient)
+		talk := conversation{relay: r, keys: []frames.Key{freshKey(2048), freshKey(2048)}, nobody: true}
+		Eventually(ctx, func() error { return talk.happens(ctx) }).Should(Succeed())
+		r.servePipes()
+		talk.pipes = true
+		Eventually(ctx, func() error { return talk.happens(ctx) }).Should(Succeed())
+		Expect(r.inside.Stop(hasty{ctx})).To(Succeed())
+		for at := range b.told.saw {
+			Expect(at).To(Satisfy(isTried))
+		}
+	}, SpecTimeout(patience))
 })
+
+// isTried reports whether a message is in a table, or one of those that begin and end an actor: a crash on them is beyond mending.
+func isTried(at spot) bool {
+	switch at.message {
+	case "Started", "Stopping", "Stopped", "Restarting":
+		return true
+	}
+	for _, c := range conversing {
+		if at.kind == c.kind && slices.Contains(c.messages, at.message) {
+			return true
+		}
+	}
+	for _, c := range stopMessages {
+		if at.kind == c.kind && slices.Contains(c.messages, at.message) {
+			return true
+		}
+	}
+	return false
+}
 
 func caseName(kind supervisor.Kind, message string, after bool, times int32) string {
 	moment := map[bool]string{false: "before", true: "after"}[after]

@@ -55,6 +55,41 @@ var _ = Describe("Crashing while the relay stops", func() {
 			}
 		}
 	}
+
+	for _, at := range []spot{
+		{kind: supervisor.KindRegistry, message: "Terminated"}, {kind: supervisor.KindConnections, message: "Terminated"},
+	} {
+		for _, after := range []bool{false, true} {
+			It("stops when there is no time at all: "+caseName(at.kind, at.message, after, 1), func(ctx SpecContext) {
+				b := &bomb{spot: at, after: after}
+				r := startRelayWith(b)
+				alice := r.login(ctx) // whose end is the last there is
+				b.arm(1)
+				none, cancel := context.WithCancel(ctx)
+				cancel()
+				Eventually(ctx, r.stops(none)).Should(Receive(MatchError(context.Canceled)))
+				Expect(b.left.Load()).To(BeNumerically("<", 1), "it did not crash")
+				alice.hearsUntilClosed(ctx)
+			}, SpecTimeout(patience))
+		}
+	}
+
+	When("telling Alice panics", func() {
+		It("stops, and tells the others", func(ctx SpecContext) {
+			b := &bomb{}
+			r := startRelayWith(b)
+			carol, dave := r.session(ctx)
+			t := &trap{told: b.told}
+			r.serve(t.listens)
+			alice := r.login(ctx)
+			t.writing.Store(1)
+			stopped := r.stops(context.WithoutCancel(ctx))
+			alice.isClosed(ctx)
+			carol.isTold(ctx, frames.ShuttingDown)
+			dave.isTold(ctx, frames.ShuttingDown)
+			Eventually(ctx, stopped).Should(Receive(BeNil()))
+		}, SpecTimeout(patience))
+	})
 })
 
 // stoppable is a relay with four clients: Alice and Bob, Carol and Dave.

@@ -108,6 +108,33 @@ var _ = Describe("Telling of a crash", func() {
 		})
 	}
 
+	for kind, message := range map[supervisor.Kind]string{
+		supervisor.KindUser: "Join", supervisor.KindRegistry: "Join", supervisor.KindConnections: "Welcome", supervisor.KindConnection: "Joined",
+	} {
+		When("who listens to it panics", func() {
+			It("is done all the same what is to be done: "+string(kind), func(ctx SpecContext) {
+				b := &bomb{spot: spot{kind: kind, message: message}, heard: func(event any) {
+					if _, ok := event.(supervisor.Crashed); ok {
+						panic(canary)
+					}
+				}}
+				r := startRelayWith(b)
+				b.arm(1)
+				r.insists(ctx, &client{key: freshKey(2048)})
+			}, SpecTimeout(patience))
+		})
+
+		When("a hook of the log panics on it", func() {
+			It("is done all the same what is to be done, only not told: "+string(kind), func(ctx SpecContext) {
+				b := &bomb{spot: spot{kind: kind, message: message}, quiet: true}
+				r := startRelayWith(b, func(c *supervisor.Config) { c.Log.Logger.AddHook(panicking{}) })
+				b.arm(1)
+				r.insists(ctx, &client{key: freshKey(2048)})
+				Expect(b.left.Load()).To(BeNumerically("<=", 0), "how often it is still to crash")
+			}, SpecTimeout(patience))
+		})
+	}
+
 	It("says what a mistake of the relay's own is: a runtime error in its words", func(ctx SpecContext) {
 		b := &bomb{spot: bobsHear, first: outOfRange}
 		r := startRelayWith(b)
@@ -118,6 +145,18 @@ var _ = Describe("Telling of a crash", func() {
 		Eventually(ctx, b.told.crashes).Should(HaveExactElements(HaveField("Why", HavePrefix("runtime error: index out of range"))))
 	}, SpecTimeout(patience))
 })
+
+// panicking is a hook that does not bear crashes.
+type panicking struct{}
+
+func (panicking) Levels() []logrus.Level { return logrus.AllLevels }
+
+func (panicking) Fire(line *logrus.Entry) error {
+	if line.Message == "an actor crashed" {
+		panic(canary)
+	}
+	return nil
+}
 
 // told is what a relay has told of crashes, and what is to be compared with it.
 type told struct {
