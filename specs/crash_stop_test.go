@@ -166,7 +166,7 @@ func (s *stoppable) areTold(ctx context.Context) {
 }
 
 func (s *stoppable) crashed(i int) bool {
-	return s.told.crashed(supervisor.KindConnection, int32(i)+1) //nolint:gosec // there are four
+	return s.told.crashed(supervisor.KindConnection, int32(i)+1)
 }
 
 // hears returns what a client hears before it is told SHUTTING_DOWN.
