@@ -45,6 +45,7 @@ type bomb struct {
 	with  []charge                    // what else is in the relay
 	heard func(event any)             // what else listens to the event stream
 	quiet bool                        // the relay cannot tell
+	spare atomic.Int32                // so many messages are let by first
 	left  atomic.Int32
 	told  *told // about this relay; set by startRelayWith
 }
@@ -53,7 +54,7 @@ type bomb struct {
 func (b *bomb) arm(times int32) { b.left.Store(times) }
 
 func (b *bomb) meets(at spot, ctx actor.ReceiverContext, next func()) {
-	hit := b.holds(at) && b.left.Add(-1) >= 0
+	hit := b.holds(at) && b.left.Load() > 0 && b.spare.Add(-1) < 0 && b.left.Add(-1) >= 0
 	if hit && !b.after {
 		b.explode(at, ctx)
 	}

@@ -16,12 +16,16 @@ import (
 var conversing = []struct {
 	kind     supervisor.Kind
 	messages []string
+	spare    int32                    // so many of them are let by first: it is another frame that they carry then
 	with     func(times int32) charge // brings the message about, if a conversation alone does not
 	nobody   bool                     // somebody is asked who does not exist, which takes 20 ms
 	pipes    bool                     // whatever is written waits for a reader
 	change   func(*supervisor.Config)
 }{
 	{kind: supervisor.KindUser, messages: []string{"Join", "Leave", "Take", "Hear", "Answered", "Ended", "LetGo", "Vacated"}},
+	{kind: supervisor.KindUser, messages: []string{"Take", "Hear"}, spare: 1},
+	{kind: supervisor.KindUser, messages: []string{"Take", "Hear"}, spare: 2},
+	{kind: supervisor.KindUser, messages: []string{"Take", "Hear"}, spare: 3},
 	{kind: supervisor.KindUser, messages: []string{"unavailable"}, nobody: true},
 	{kind: supervisor.KindUser, messages: []string{"walk"}, with: crashingTwice},
 	{kind: supervisor.KindUser, messages: []string{"GiveUp"}, with: crashingTwice, change: impatient},
@@ -31,6 +35,8 @@ var conversing = []struct {
 		kind:     supervisor.KindConnection,
 		messages: []string{"received", "Joined", "Rejected", "Deliver", "Refuse", "flush", "ended", "parted"},
 	},
+	{kind: supervisor.KindConnection, messages: []string{"Deliver"}, spare: 1},
+	{kind: supervisor.KindConnection, messages: []string{"Deliver"}, spare: 2},
 	{kind: supervisor.KindConnection, messages: []string{"Close"}, with: crashingTwice, change: impatient},
 	{kind: supervisor.KindConnection, messages: []string{"Orphaned"}, with: stopping},
 	{kind: supervisor.KindConnection, messages: []string{"ready"}, pipes: true},
@@ -63,7 +69,11 @@ var _ = Describe("Crashing on any message", func() {
 		for _, message := range c.messages {
 			for _, after := range []bool{false, true} {
 				for times := int32(1); times <= 3; times++ {
-					It("is got over: "+caseName(c.kind, message, after, times), func(ctx SpecContext) {
+					name := caseName(c.kind, message, after, times)
+					if c.spare > 0 {
+						name += fmt.Sprintf(", but for the first %d", c.spare)
+					}
+					It("is got over: "+name, func(ctx SpecContext) {
 						b := &bomb{spot: spot{kind: c.kind, message: message}, after: after}
 						if c.with != nil {
 							b.with = []charge{c.with(times)}
@@ -77,6 +87,7 @@ var _ = Describe("Crashing on any message", func() {
 							r.servePipes()
 						}
 						talk := conversation{relay: r, keys: []frames.Key{freshKey(2048), freshKey(2048)}, nobody: c.nobody, pipes: c.pipes}
+						b.spare.Store(c.spare)
 						b.arm(times)
 						for b.left.Load() > 0 && ctx.Err() == nil {
 							Expect(talk.happens(ctx)).To(Or(Succeed(), MatchError(errCost)))

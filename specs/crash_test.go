@@ -103,6 +103,36 @@ var _ = Describe("Crashing", func() {
 		}, SpecTimeout(patience))
 	})
 
+	When("Alice's actor crashes on Bob's AcceptSession", func() {
+		It("costs nothing the first time; the second it costs INTERNAL, and Alice has to ask again", func(ctx SpecContext) {
+			b := &bomb{spot: spot{kind: supervisor.KindUser, message: "Hear", number: 1}}
+			r := startRelayWith(b)
+			alice, bob := r.login(ctx), r.login(ctx)
+			b.arm(1)
+			alice.meets(ctx, bob)
+			carol := r.login(ctx)
+			alice.asks(ctx, carol)
+			b.arm(2)
+			carol.says(frames.AcceptSession{Peer: alice.key})
+			carol.isRefused(ctx, frames.TypeAccept, frames.Internal)
+			alice.says(message(carol, "yes?"))
+			alice.isRefused(ctx, frames.TypeMessage, frames.NoSession)
+			alice.meets(ctx, carol)
+		}, SpecTimeout(patience))
+	})
+
+	When("the host stops the actor of a user who has nobody", func() {
+		It("closes her connection, and she can log in again", func(ctx SpecContext) {
+			b := &bomb{with: []charge{stopping(1)}}
+			r := startRelayWith(b)
+			alice := r.login(ctx)
+			alice.says(rawType(0x7f))
+			alice.isRefused(ctx, 0x7f, frames.Unsupported)
+			alice.isClosed(ctx)
+			r.insists(ctx, alice)
+		}, SpecTimeout(patience))
+	})
+
 	When("a connection crashes", func() {
 		for _, after := range []bool{false, true} {
 			It(fmt.Sprintf("closes that socket and no other, and gives each frame one outcome (handled: %v)", after), func(ctx SpecContext) {

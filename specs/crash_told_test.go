@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -129,11 +130,12 @@ var _ = Describe("Telling of a crash", func() {
 
 		When("a hook of the log panics on it", func() {
 			It("is done all the same what is to be done, only not told: "+string(kind), func(ctx SpecContext) {
-				b := &bomb{spot: spot{kind: kind, message: message}, quiet: true}
-				r := startRelayWith(b, func(c *supervisor.Config) { c.Log.Logger.AddHook(panicking{}) })
+				b, hook := &bomb{spot: spot{kind: kind, message: message}, quiet: true}, &panicking{}
+				r := startRelayWith(b, func(c *supervisor.Config) { c.Log.Logger.AddHook(hook) })
 				b.arm(1)
-				r.insists(ctx, &client{key: freshKey(2048)})
-				Expect(b.left.Load()).To(BeNumerically("<=", 0), "how often it is still to crash")
+				r.insists(ctx, &client{key: freshKey(2048)}).dies()
+				Expect(r.inside.Stop(ctx)).To(Succeed())
+				Expect(hook.times.Load()).To(BeEquivalentTo(1), "no other actor crashes for it")
 			}, SpecTimeout(patience))
 		})
 	}
@@ -150,12 +152,13 @@ var _ = Describe("Telling of a crash", func() {
 })
 
 // panicking is a hook that does not bear crashes.
-type panicking struct{}
+type panicking struct{ times atomic.Int32 }
 
-func (panicking) Levels() []logrus.Level { return logrus.AllLevels }
+func (*panicking) Levels() []logrus.Level { return logrus.AllLevels }
 
-func (panicking) Fire(line *logrus.Entry) error {
+func (p *panicking) Fire(line *logrus.Entry) error {
 	if line.Message == "an actor crashed" {
+		p.times.Add(1)
 		panic(canary)
 	}
 	return nil
