@@ -36,6 +36,12 @@ type charge interface {
 	meets(at spot, ctx actor.ReceiverContext, next func())
 }
 
+// armed is a charge that is set off for so many messages.
+type armed interface {
+	charge
+	arm(times int32)
+}
+
 // bomb makes actors panic at its spot, before they handle the message or after. It is set off by arm.
 type bomb struct {
 	spot
@@ -119,11 +125,13 @@ func (b *barrier) open() {
 	}
 }
 
-// stopper has the host stop actors with a message at its spot, so many times.
+// stopper has the host stop actors with a message at its spot.
 type stopper struct {
 	spot
 	left atomic.Int32
 }
+
+func (s *stopper) arm(times int32) { s.left.Store(times) }
 
 func (s *stopper) meets(at spot, ctx actor.ReceiverContext, next func()) {
 	if s.holds(at) && s.left.Add(-1) >= 0 {

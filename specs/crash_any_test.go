@@ -16,10 +16,10 @@ import (
 var conversing = []struct {
 	kind     supervisor.Kind
 	messages []string
-	spare    int32                    // so many of them are let by first: it is another frame that they carry then
-	with     func(times int32) charge // brings the message about, if a conversation alone does not
-	nobody   bool                     // somebody is asked who does not exist, which takes 20 ms
-	pipes    bool                     // whatever is written waits for a reader
+	spare    int32        // so many of them are let by first: it is another frame that they carry then
+	with     func() armed // brings the message about, if a conversation alone does not
+	nobody   bool         // somebody is asked who does not exist, which takes 20 ms
+	pipes    bool         // whatever is written waits for a reader
 	change   func(*supervisor.Config)
 }{
 	{kind: supervisor.KindUser, messages: []string{"Join", "Leave", "Take", "Hear", "Answered", "Ended", "LetGo", "Vacated"}},
@@ -27,9 +27,10 @@ var conversing = []struct {
 	{kind: supervisor.KindUser, messages: []string{"Take", "Hear"}, spare: 2},
 	{kind: supervisor.KindUser, messages: []string{"Take", "Hear"}, spare: 3},
 	{kind: supervisor.KindUser, messages: []string{"unavailable"}, nobody: true},
-	{kind: supervisor.KindUser, messages: []string{"walk"}, with: crashingTwice},
-	{kind: supervisor.KindUser, messages: []string{"GiveUp"}, with: crashingTwice, change: impatient},
+	{kind: supervisor.KindUser, messages: []string{"walk"}, with: crashing},
+	{kind: supervisor.KindUser, messages: []string{"GiveUp"}, with: crashing, change: impatient},
 	{kind: supervisor.KindRegistry, messages: []string{"Join", "Leave", "Introduce", "Vacate", "Terminated"}},
+	{kind: supervisor.KindRegistry, messages: []string{"Terminated"}, with: stopping},
 	{kind: supervisor.KindConnections, messages: []string{"Welcome", "Terminated"}},
 	{
 		kind:     supervisor.KindConnection,
@@ -37,25 +38,17 @@ var conversing = []struct {
 	},
 	{kind: supervisor.KindConnection, messages: []string{"Deliver"}, spare: 1},
 	{kind: supervisor.KindConnection, messages: []string{"Deliver"}, spare: 2},
-	{kind: supervisor.KindConnection, messages: []string{"Close"}, with: crashingTwice, change: impatient},
+	{kind: supervisor.KindConnection, messages: []string{"Close"}, with: crashing, change: impatient},
 	{kind: supervisor.KindConnection, messages: []string{"Orphaned"}, with: stopping},
 	{kind: supervisor.KindConnection, messages: []string{"ready"}, pipes: true},
 	{kind: supervisor.KindConnection, messages: []string{"tick"}, pipes: true, nobody: true, change: impatient},
 }
 
-// crashingTwice has an actor crash twice on what its user says, so that it is put aside.
-func crashingTwice(times int32) charge {
-	b := &bomb{spot: spot{kind: supervisor.KindUser, message: "Take"}}
-	b.arm(2 * times)
-	return b
-}
+// crashing has actors crash on what their users say. If it is twice, that is put aside.
+func crashing() armed { return &bomb{spot: spot{kind: supervisor.KindUser, message: "Take"}} }
 
-// stopping has the host stop a user's actor.
-func stopping(times int32) charge {
-	s := &stopper{spot: spot{kind: supervisor.KindUser, message: "Take"}}
-	s.left.Store(times)
-	return s
-}
+// stopping has the host stop them.
+func stopping() armed { return &stopper{spot: spot{kind: supervisor.KindUser, message: "Take"}} }
 
 // impatient has a user that crashes twice close its connection, and looks soon after a client that may not keep up.
 func impatient(c *supervisor.Config) { c.Crashes, c.Stall = 1, 10*time.Millisecond }
@@ -73,10 +66,15 @@ var _ = Describe("Crashing on any message", func() {
 					if c.spare > 0 {
 						name += fmt.Sprintf(", but for the first %d", c.spare)
 					}
+					if c.with != nil {
+						name += ", which is not the only one"
+					}
 					It("is got over: "+name, func(ctx SpecContext) {
 						b := &bomb{spot: spot{kind: c.kind, message: message}, after: after}
 						if c.with != nil {
-							b.with = []charge{c.with(times)}
+							lead := c.with()
+							lead.arm(2 * times)
+							b.with = []charge{lead}
 						}
 						r := startRelayWith(b, func(config *supervisor.Config) {
 							if c.change != nil {
@@ -89,11 +87,20 @@ var _ = Describe("Crashing on any message", func() {
 						talk := conversation{relay: r, keys: []frames.Key{freshKey(2048), freshKey(2048)}, nobody: c.nobody, pipes: c.pipes}
 						b.spare.Store(c.spare)
 						b.arm(times)
+						if c.kind != supervisor.KindConnection && c.with == nil && (after || times == 1) {
+							Expect(talk.happens(ctx)).To(Succeed(), "this costs nothing")
+						}
 						for b.left.Load() > 0 && ctx.Err() == nil {
 							Expect(talk.happens(ctx)).To(Or(Succeed(), MatchError(errCost)))
 						}
 						Expect(b.left.Load()).To(BeNumerically("<=", 0), "how often the message is still to come")
-						Eventually(ctx, func() error { return talk.happens(ctx) }).WithPolling(soon).Should(Succeed())
+						for _, lead := range b.with {
+							lead.(armed).arm(0)
+						}
+						for range 2 {
+							Eventually(ctx, b.told.alive).WithPolling(soon).Should(BeEmpty())
+							Expect(talk.happens(ctx)).To(Succeed())
+						}
 					}, SpecTimeout(patience))
 				}
 			}
@@ -101,7 +108,10 @@ var _ = Describe("Crashing on any message", func() {
 	}
 
 	It("is tried with every message that comes, in a conversation and while the relay stops", func(ctx SpecContext) {
-		b := &bomb{with: []charge{crashingTwice(1), stopping(1)}}
+		crash, stop := crashing(), stopping()
+		crash.arm(2)
+		stop.arm(1)
+		b := &bomb{with: []charge{crash, stop}}
 		r := startRelayWith(b, impatient)
 		talk := conversation{relay: r, keys: []frames.Key{freshKey(2048), freshKey(2048)}, nobody: true}
 		Eventually(ctx, func() error { return talk.happens(ctx) }).Should(Succeed())

@@ -56,6 +56,33 @@ var _ = Describe("Crashing while the relay stops", func() {
 		}
 	}
 
+	for message, lead := range map[string]string{"Drain": "", "Drained": "", "Terminated": "Drain"} {
+		for _, after := range []bool{false, true} {
+			for times := int32(1); times <= 3; times++ {
+				name := caseName(supervisor.KindConnections, message, after, times)
+				if lead != "" {
+					name += ", and her connection on " + lead
+				}
+				It("stops when Alice is the only one there: "+name, func(ctx SpecContext) {
+					also := &bomb{spot: spot{kind: supervisor.KindConnection, message: lead}}
+					b := &bomb{spot: spot{kind: supervisor.KindConnections, message: message}, after: after, with: []charge{also}}
+					r := startRelayWith(b)
+					alice := r.login(ctx)
+					also.arm(1)
+					b.arm(times)
+					stopped := r.stops(context.WithoutCancel(ctx))
+					if lead == "" {
+						alice.isTold(ctx, frames.ShuttingDown)
+					} else {
+						alice.isClosed(ctx)
+					}
+					Eventually(ctx, stopped).Should(Receive(BeNil()))
+					Expect(b.left.Load()).To(BeNumerically("<", times), "it did not crash")
+				}, SpecTimeout(patience))
+			}
+		}
+	}
+
 	for _, at := range []spot{
 		{kind: supervisor.KindRegistry, message: "Terminated"}, {kind: supervisor.KindConnections, message: "Terminated"},
 	} {

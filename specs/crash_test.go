@@ -123,8 +123,9 @@ var _ = Describe("Crashing", func() {
 
 	When("the host stops the actor of a user who has nobody", func() {
 		It("closes her connection, and she can log in again", func(ctx SpecContext) {
-			b := &bomb{with: []charge{stopping(1)}}
-			r := startRelayWith(b)
+			stop := stopping()
+			stop.arm(1)
+			r := startRelayWith(&bomb{with: []charge{stop}})
 			alice := r.login(ctx)
 			alice.says(rawType(0x7f))
 			alice.isRefused(ctx, 0x7f, frames.Unsupported)

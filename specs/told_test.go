@@ -42,6 +42,22 @@ func (t *told) hasSeen(at spot) bool {
 	return t.saw[at] > 0
 }
 
+// alive returns the actors of users and connections that have started and not stopped.
+func (t *told) alive() (all []spot) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for at := range t.saw {
+		who := spot{kind: at.kind, number: at.number}
+		if at.message != "Started" || who.kind != supervisor.KindUser && who.kind != supervisor.KindConnection {
+			continue
+		}
+		if t.saw[spot{at.kind, "Stopped", at.number}] == 0 {
+			all = append(all, who)
+		}
+	}
+	return all
+}
+
 // causes takes note of a crash that is to be told of.
 func (t *told) causes(at spot) {
 	t.mu.Lock()
