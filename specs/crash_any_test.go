@@ -67,7 +67,7 @@ var _ = Describe("Crashing on any message", func() {
 						name += fmt.Sprintf(", but for the first %d", c.spare)
 					}
 					if c.with != nil {
-						name += ", which is not the only one"
+						name += ", which another crash or a stop brings about"
 					}
 					It("is got over: "+name, func(ctx SpecContext) {
 						b := &bomb{spot: spot{kind: c.kind, message: message}, after: after}
@@ -98,7 +98,11 @@ var _ = Describe("Crashing on any message", func() {
 						}
 						Expect(b.left.Load()).To(BeNumerically("<=", 0), "how often the message is still to come")
 						leads(0)
-						Expect(talk.happens(ctx)).To(Succeed())
+						if c.pipes { // what waits for somebody may be refused with BUSY, where the relay is so impatient
+							Eventually(ctx, func() error { return talk.happens(ctx) }).WithPolling(soon).Should(Succeed())
+						} else {
+							Expect(talk.happens(ctx)).To(Succeed())
+						}
 						Eventually(ctx, b.told.alive).WithPolling(soon).Should(BeEmpty())
 					}, SpecTimeout(patience))
 				}
