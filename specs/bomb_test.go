@@ -20,7 +20,7 @@ import (
 // What is put into a relay from outside, through Config.Props: between the mailbox of an actor and the actor. The top actor is
 // not asked for there, and so never crashes here: it recovers inside its own Receive, and there is little it could crash on.
 
-// spot is an actor and a message. In a bomb or a barrier, what is not set is any.
+// spot is an actor and a message. Of what is put there, a number that is not set is any.
 type spot struct {
 	kind    supervisor.Kind
 	message string // its type's name
