@@ -16,6 +16,7 @@ type conversation struct {
 	relay  *relay
 	keys   []frames.Key
 	nobody bool // Alice asks somebody who does not exist
+	alone  bool // Alice is, and is cut off when she has said something
 	pipes  bool // whose end comes half a second late: it is not waited for
 }
 
@@ -60,6 +61,9 @@ func (v conversation) steps(alice, bob *client) (all []step) {
 	}
 	refused := func(t frames.Type, code frames.Code) any { return beError(t, alice.said+1, code) }
 	add(alice, frames.Login{Key: alice.key}, alice, frames.LoginAccepted{})
+	if v.alone {
+		return append(all, step{alice, []frames.Frame{rawType(0x7f)}, map[*client][]any{alice: {refused(0x7f, frames.Unsupported), nil}}})
+	}
 	add(bob, frames.Login{Key: alice.key}, bob, beError(frames.TypeLogin, 1, frames.KeyInUse))
 	add(bob, frames.Login{Key: bob.key}, bob, frames.LoginAccepted{})
 	add(alice, rawType(0x7f), alice, refused(0x7f, frames.Unsupported))

@@ -18,6 +18,7 @@ var conversing = []struct {
 	messages []string
 	spare    int32        // so many of them are let by first: it is another frame that they carry then
 	with     func() armed // brings the message about, if a conversation alone does not
+	alone    bool         // Alice is alone then, and is cut off
 	nobody   bool         // somebody is asked who does not exist, which takes 20 ms
 	pipes    bool         // whatever is written waits for a reader
 	change   func(*supervisor.Config)
@@ -30,7 +31,7 @@ var conversing = []struct {
 	{kind: supervisor.KindUser, messages: []string{"walk"}, with: crashing},
 	{kind: supervisor.KindUser, messages: []string{"GiveUp"}, with: crashing, change: impatient},
 	{kind: supervisor.KindRegistry, messages: []string{"Join", "Leave", "Introduce", "Vacate", "Terminated"}},
-	{kind: supervisor.KindRegistry, messages: []string{"Terminated"}, with: stopping},
+	{kind: supervisor.KindRegistry, messages: []string{"Terminated"}, with: stopping, alone: true},
 	{kind: supervisor.KindConnections, messages: []string{"Welcome", "Terminated"}},
 	{
 		kind:     supervisor.KindConnection,
@@ -39,7 +40,7 @@ var conversing = []struct {
 	{kind: supervisor.KindConnection, messages: []string{"Deliver"}, spare: 1},
 	{kind: supervisor.KindConnection, messages: []string{"Deliver"}, spare: 2},
 	{kind: supervisor.KindConnection, messages: []string{"Close"}, with: crashing, change: impatient},
-	{kind: supervisor.KindConnection, messages: []string{"Orphaned"}, with: stopping},
+	{kind: supervisor.KindConnection, messages: []string{"Orphaned"}, with: stopping, alone: true},
 	{kind: supervisor.KindConnection, messages: []string{"ready"}, pipes: true},
 	{kind: supervisor.KindConnection, messages: []string{"tick"}, pipes: true, nobody: true, change: impatient},
 }
@@ -47,7 +48,7 @@ var conversing = []struct {
 // crashing has actors crash on what their users say. If it is twice, that is put aside.
 func crashing() armed { return &bomb{spot: spot{kind: supervisor.KindUser, message: "Take"}} }
 
-// stopping has the host stop them.
+// stopping has the host stop them. Whoever has somebody must not be stopped: the other would say farewell to nobody.
 func stopping() armed { return &stopper{spot: spot{kind: supervisor.KindUser, message: "Take"}} }
 
 // impatient has a user that crashes twice close its connection, and looks soon after a client that may not keep up.
@@ -91,6 +92,7 @@ var _ = Describe("Crashing on any message", func() {
 						costsNothing := c.kind != supervisor.KindConnection && c.with == nil && (after || times == 1)
 						for b.left.Load() > 0 && ctx.Err() == nil {
 							leads(2)
+							talk.alone = c.alone
 							err := talk.happens(ctx)
 							Expect(err).To(Or(Succeed(), MatchError(errCost)))
 							Expect(err == nil || !costsNothing).To(BeTrue(), "this costs nothing: %v", err)
@@ -98,6 +100,7 @@ var _ = Describe("Crashing on any message", func() {
 						}
 						Expect(b.left.Load()).To(BeNumerically("<=", 0), "how often the message is still to come")
 						leads(0)
+						talk.alone = false
 						if c.pipes { // what waits for somebody may be refused with BUSY, where the relay is so impatient
 							Eventually(ctx, func() error { return talk.happens(ctx) }).WithPolling(soon).Should(Succeed())
 						} else {
