@@ -28,6 +28,9 @@ type relay struct {
 // patience is how long anything may take before a spec calls it a hang.
 const patience = 10 * time.Second
 
+// soon is how often one looks whether what every spec waits for has come.
+const soon = time.Millisecond
+
 // startRelay starts a relay for one spec, on top of an actor system of its own.
 func startRelay(change ...func(*supervisor.Config)) *relay {
 	GinkgoHelper()
@@ -73,7 +76,7 @@ func spawnRelay(spawn func(*supervisor.Relay, *logrus.Entry), change ...func(*su
 		if alive--; alive > 0 {
 			return
 		}
-		Eventually(ctx, gleak.Goroutines).WithTimeout(5 * time.Second).ShouldNot(gleak.HaveLeaked(before, throttle))
+		Eventually(ctx, gleak.Goroutines).WithTimeout(5 * time.Second).WithPolling(soon).ShouldNot(gleak.HaveLeaked(before, throttle))
 	}, NodeTimeout(patience))
 	spawn(inside, config.Log)
 	return r
@@ -111,7 +114,7 @@ func (r *relay) serveOn(ln net.Listener, change ...func(net.Listener) net.Listen
 	go func() { served <- r.inside.Serve(ctx, ln) }()
 	DeferCleanup(func(ctx SpecContext) {
 		cancel()
-		Eventually(ctx, served).Should(Receive(BeNil()))
+		Eventually(ctx, served).WithPolling(soon).Should(Receive(BeNil()))
 	}, NodeTimeout(patience))
 }
 
@@ -178,14 +181,15 @@ func (h *bugHook) Fire(line *logrus.Entry) error {
 	return nil
 }
 
-// throttle is a goroutine of Proto.Actor's that counts dead letters, and ends a second after the last.
-var throttle = gleak.IgnoringTopFunction("github.com/asynkron/protoactor-go/actor.NewThrottle...")
+// throttle is a goroutine of Proto.Actor's that counts dead letters, and ends a second after the last. Its function's name
+// begins with whatever it is inlined into.
+var throttle = HaveField("TopFunction", MatchRegexp(`^github\.com/asynkron/protoactor-go/actor\..*NewThrottle\.`))
 
 // settles waits until nothing is under way.
 func (r *relay) settles(ctx context.Context) {
 	GinkgoHelper()
 	if r.inside != nil {
-		Eventually(ctx, func() uint64 { return r.inside.Account().InFlight.Frames }).WithTimeout(patience).Should(BeZero())
+		Eventually(ctx, func() uint64 { return r.inside.Account().InFlight.Frames }).WithTimeout(patience).WithPolling(soon).Should(BeZero())
 	}
 }
 

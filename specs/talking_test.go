@@ -302,8 +302,8 @@ var _ = Describe("Talking through the SDK", func() {
 var _ = Describe("Talking while the relay's actors crash", func() {
 	for _, after := range []bool{false, true} {
 		It(fmt.Sprintf("loses no text (crashing after the effect: %v)", after), func(ctx SpecContext) {
-			b := &bomb{kind: supervisor.KindUser, message: "Hear", after: after}
-			r := startRelayWith(b, GinkgoWriter)
+			b := &bomb{spot: spot{kind: supervisor.KindUser, message: "Hear"}, after: after}
+			r := startRelayWith(b)
 			_, _, toBob, toAlice := friends(ctx, r.address, r.address)
 			b.arm(2) // the second refuses the message: it will be sent again
 			for i := range 10 {
