@@ -41,7 +41,7 @@ var _ = Describe("Crashing while Carol logs in", func() {
 			times := int32(i) + 1
 			fact := [...]string{
 				isAccepted: "is not noticed", isRefused: "refuses the Login with INTERNAL, and the next is accepted",
-				isCutOff: "closes her connection, and she is accepted on the next",
+				isCutOff: "tells her so, closes her connection, and she is accepted on the next",
 			}[got]
 			It(fmt.Sprintf("%s (%s)", fact, caseName(f.at.kind, f.at.message, f.after, times)), func(ctx SpecContext) {
 				b := &bomb{spot: f.at, after: f.after}
@@ -56,7 +56,7 @@ var _ = Describe("Crashing while Carol logs in", func() {
 					carol.says(frames.Login{Key: carol.key})
 				}
 				if got == isCutOff {
-					carol.isClosed(ctx)
+					carol.isTold(ctx, frames.Internal)
 					carol = r.insists(ctx, carol)
 				} else {
 					Expect(carol.hears(ctx)).To(Equal(frames.LoginAccepted{}))
@@ -70,14 +70,15 @@ var _ = Describe("Crashing while Carol logs in", func() {
 	}
 
 	When("her connection crashes after it was told that she is logged in", func() {
-		It("closes her connection, if need be after saying so, and she can log in again", func(ctx SpecContext) {
+		It("tells her both, and she can log in again", func(ctx SpecContext) {
 			b := &bomb{spot: spot{kind: supervisor.KindConnection, message: "Joined", number: 3}, after: true}
 			r := startRelayWith(b)
 			alice, bob := r.session(ctx)
 			carol := r.connect()
 			b.arm(1)
 			carol.says(frames.Login{Key: carol.key})
-			Expect(carol.hearsUntilClosed(ctx)).To(Or(BeEmpty(), HaveExactElements(frames.LoginAccepted{})))
+			Expect(carol.hears(ctx)).To(Equal(frames.LoginAccepted{}))
+			carol.isTold(ctx, frames.Internal)
 			carol = r.insists(ctx, carol)
 			carol.meets(ctx, alice)
 			carol.meets(ctx, bob)
@@ -97,7 +98,7 @@ var _ = Describe("Crashing while Carol logs in", func() {
 				if cost == isRefused {
 					carol.isRefused(ctx, frames.TypeLogin, frames.Internal)
 				} else {
-					carol.isClosed(ctx)
+					carol.isTold(ctx, frames.Internal)
 					b.arm(0)
 					carol = r.connectAs(alice.key)
 				}

@@ -27,11 +27,11 @@ var _ = Describe("Crashing at a socket", func() {
 	}, NodeTimeout(patience))
 
 	When("reading from Alice panics", func() {
-		It("closes her connection, and she can log in again", func(ctx SpecContext) {
+		It("says so, closes her connection, and she can log in again", func(ctx SpecContext) {
 			alice, bob := r.session(ctx)
 			t.reading.Store(1)
 			alice.says(frames.Message{Peer: bob.key, Body: []byte("ouch")})
-			alice.isClosed(ctx)
+			alice.isTold(ctx, frames.Internal)
 			bob.meets(ctx, r.returns(ctx, alice))
 		}, SpecTimeout(patience))
 
@@ -39,7 +39,7 @@ var _ = Describe("Crashing at a socket", func() {
 			alice := r.connect()
 			t.reading.Store(1)
 			alice.says(frames.Login{Key: alice.key})
-			alice.isClosed(ctx)
+			alice.isTold(ctx, frames.Internal)
 			r.loginAs(ctx, alice.key)
 		}, SpecTimeout(patience))
 	})

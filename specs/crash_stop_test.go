@@ -74,7 +74,7 @@ var _ = Describe("Crashing while the relay stops", func() {
 					if lead == "" {
 						alice.isTold(ctx, frames.ShuttingDown)
 					} else {
-						alice.isClosed(ctx)
+						alice.isTold(ctx, frames.Internal)
 					}
 					Eventually(ctx, stopped).Should(Receive(BeNil()))
 					Expect(b.left.Load()).To(BeNumerically("<", times), "it did not crash")
@@ -87,17 +87,19 @@ var _ = Describe("Crashing while the relay stops", func() {
 		{kind: supervisor.KindRegistry, message: "Terminated"}, {kind: supervisor.KindConnections, message: "Terminated"},
 	} {
 		for _, after := range []bool{false, true} {
-			It("stops when there is no time at all: "+caseName(at.kind, at.message, after, 1), func(ctx SpecContext) {
-				b := &bomb{spot: at, after: after}
-				r := startRelayWith(b)
-				alice := r.login(ctx) // whose end is the last there is
-				b.arm(1)
-				none, cancel := context.WithCancel(ctx)
-				cancel()
-				Eventually(ctx, r.stops(none)).Should(Receive(MatchError(context.Canceled)))
-				Expect(b.left.Load()).To(BeNumerically("<", 1), "it did not crash")
-				alice.hearsUntilClosed(ctx)
-			}, SpecTimeout(patience))
+			for times := int32(1); times <= 3; times++ {
+				It("stops when there is no time at all: "+caseName(at.kind, at.message, after, times), func(ctx SpecContext) {
+					b := &bomb{spot: at, after: after}
+					r := startRelayWith(b)
+					alice := r.login(ctx) // whose end is the last there is
+					b.arm(times)
+					none, cancel := context.WithCancel(ctx)
+					cancel()
+					Eventually(ctx, r.stops(none)).Should(Receive(MatchError(context.Canceled)))
+					Expect(b.left.Load()).To(BeNumerically("<", times), "it did not crash")
+					alice.hearsUntilClosed(ctx)
+				}, SpecTimeout(patience))
+			}
 		}
 	}
 
@@ -205,6 +207,9 @@ func (s *stoppable) hears(ctx context.Context, i int) []frames.Frame {
 	if last < 0 || all[last].Type() != frames.TypeError || all[last].(frames.Error).Number != 0 {
 		Expect(s.crashed(i)).To(BeTrue(), "client %d is not told; it heard %v", i+1, all)
 		return all
+	}
+	if s.crashed(i) && all[last].(frames.Error).Code == frames.Internal {
+		return all[:last]
 	}
 	Expect(all[last]).To(beError(0, 0, frames.ShuttingDown))
 	return all[:last]

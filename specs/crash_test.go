@@ -122,21 +122,21 @@ var _ = Describe("Crashing", func() {
 	})
 
 	When("the host stops the actor of a user who has nobody", func() {
-		It("closes her connection, and she can log in again", func(ctx SpecContext) {
+		It("tells her so, closes her connection, and she can log in again", func(ctx SpecContext) {
 			stop := stopping()
 			stop.arm(1)
 			r := startRelayWith(&bomb{with: []charge{stop}})
 			alice := r.login(ctx)
 			alice.says(rawType(0x7f))
 			alice.isRefused(ctx, 0x7f, frames.Unsupported)
-			alice.isClosed(ctx)
+			alice.isTold(ctx, frames.ShuttingDown)
 			r.insists(ctx, alice)
 		}, SpecTimeout(patience))
 	})
 
 	When("a connection crashes", func() {
 		for _, after := range []bool{false, true} {
-			It(fmt.Sprintf("closes that socket and no other, and gives each frame one outcome (handled: %v)", after), func(ctx SpecContext) {
+			It(fmt.Sprintf("says so, closes that socket and no other, and gives each frame one outcome (handled: %v)", after), func(ctx SpecContext) {
 				b := &bomb{spot: spot{kind: supervisor.KindConnection, message: "Deliver", number: 2}, after: after}
 				r := startRelayWith(b)
 				alice, bob := r.session(ctx)
@@ -148,7 +148,7 @@ var _ = Describe("Crashing", func() {
 					bob.hearsUntilClosed(ctx)
 				} else {
 					alice.isRefused(ctx, frames.TypeMessage, frames.Offline)
-					bob.isClosed(ctx)
+					bob.isTold(ctx, frames.Internal)
 				}
 				alice.says(frames.Message{Peer: carol.key, Body: []byte("still there?")})
 				Expect(carol.hears(ctx)).To(Equal(message(alice, "still there?")))
