@@ -21,6 +21,7 @@ var conversing = []struct {
 	alone    bool         // Alice is alone then, and is cut off
 	nobody   bool         // somebody is asked who does not exist, which takes 20 ms
 	pipes    bool         // whatever is written waits for a reader
+	rests    bool         // somebody is given up, and stays until that is forgotten
 	change   func(*supervisor.Config)
 }{
 	{kind: supervisor.KindUser, messages: []string{"Join", "Leave", "Take", "Hear", "Answered", "Ended", "LetGo", "Vacated"}},
@@ -29,7 +30,7 @@ var conversing = []struct {
 	{kind: supervisor.KindUser, messages: []string{"Take", "Hear"}, spare: 3},
 	{kind: supervisor.KindUser, messages: []string{"unavailable"}, nobody: true},
 	{kind: supervisor.KindUser, messages: []string{"walk"}, with: crashing},
-	{kind: supervisor.KindUser, messages: []string{"GiveUp"}, with: crashing, change: impatient},
+	{kind: supervisor.KindUser, messages: []string{"GiveUp", "rested"}, with: crashing, change: impatient, rests: true},
 	{kind: supervisor.KindRegistry, messages: []string{"Join", "Leave", "Introduce", "Vacate", "Terminated"}},
 	{kind: supervisor.KindRegistry, messages: []string{"Terminated"}, with: stopping, alone: true},
 	{kind: supervisor.KindConnections, messages: []string{"Welcome", "Terminated"}},
@@ -39,7 +40,7 @@ var conversing = []struct {
 	},
 	{kind: supervisor.KindConnection, messages: []string{"Deliver"}, spare: 1},
 	{kind: supervisor.KindConnection, messages: []string{"Deliver"}, spare: 2},
-	{kind: supervisor.KindConnection, messages: []string{"Close"}, with: crashing, change: impatient},
+	{kind: supervisor.KindConnection, messages: []string{"Close"}, with: crashing, change: impatient, rests: true},
 	{kind: supervisor.KindConnection, messages: []string{"Orphaned"}, with: stopping, alone: true},
 	{kind: supervisor.KindConnection, messages: []string{"ready"}, pipes: true},
 	{kind: supervisor.KindConnection, messages: []string{"tick"}, pipes: true, nobody: true, change: impatient},
@@ -87,6 +88,9 @@ var _ = Describe("Crashing on any message", func() {
 							r.servePipes()
 						}
 						talk := conversation{relay: r, keys: []frames.Key{freshKey(2048), freshKey(2048)}, nobody: c.nobody, pipes: c.pipes}
+						left := func() []spot { // of those who were there
+							return slices.DeleteFunc(b.told.alive(), func(s spot) bool { return c.rests && s.kind == supervisor.KindUser })
+						}
 						b.spare.Store(c.spare)
 						b.arm(times)
 						costsNothing := c.kind != supervisor.KindConnection && c.with == nil && (after || times == 1)
@@ -96,7 +100,7 @@ var _ = Describe("Crashing on any message", func() {
 							err := talk.happens(ctx)
 							Expect(err).To(Or(Succeed(), MatchError(errCost)))
 							Expect(err == nil || !costsNothing).To(BeTrue(), "this costs nothing: %v", err)
-							Eventually(ctx, b.told.alive).WithPolling(soon).Should(BeEmpty())
+							Eventually(ctx, left).WithPolling(soon).Should(BeEmpty())
 						}
 						Expect(b.left.Load()).To(BeNumerically("<=", 0), "how often the message is still to come")
 						leads(0)
@@ -106,7 +110,7 @@ var _ = Describe("Crashing on any message", func() {
 						} else {
 							Expect(talk.happens(ctx)).To(Succeed())
 						}
-						Eventually(ctx, b.told.alive).WithPolling(soon).Should(BeEmpty())
+						Eventually(ctx, left).WithPolling(soon).Should(BeEmpty())
 					}, SpecTimeout(patience))
 				}
 			}
