@@ -37,37 +37,83 @@ func (h *host) Receive(ctx actor.Context) {
 		h.spawned <- pid
 	}
 	h.spawned <- ctx.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
-		if _, ok := ctx.Message().(fail); ok {
+		switch m := ctx.Message().(type) {
+		case fail:
 			panic("the sibling failed")
+		case chan struct{}:
+			close(m)
 		}
 	}))
 }
 
+// hosting is a host that was spawned, and what is below it.
+type hosting struct {
+	system        *actor.ActorSystem
+	relays        []*relay
+	pids          []*actor.PID // of the relays
+	self, sibling *actor.PID   // the host, and the child that fails when it is told to
+}
+
+// hosts spawns two relays below a host whose strategy has this directive, and makes them listen. At the spec's end nothing
+// of them may be left in the actor system.
+func hosts(ctx SpecContext, directive actor.Directive, change ...func(*supervisor.Config)) *hosting {
+	GinkgoHelper()
+	needsInside("the relays are part of a program")
+	log := logrus.New()
+	log.SetOutput(GinkgoWriter)
+	h := &hosting{system: supervisor.NewSystem(logrus.NewEntry(log))}
+	h.leavesNothing()
+	a := &host{spawned: make(chan *actor.PID, 3)}
+	for range 2 {
+		h.relays = append(h.relays, spawnRelay(func(r *supervisor.Relay, _ *logrus.Entry) {
+			a.relays = append(a.relays, r)
+		}, change...))
+	}
+	allForOne := actor.NewAllForOneStrategy(100, 0, func(any) actor.Directive { return directive })
+	h.self = h.system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return a }, actor.WithSupervisor(allForOne)))
+	for range 3 {
+		var pid *actor.PID
+		Eventually(ctx, a.spawned).Should(Receive(&pid))
+		h.pids = append(h.pids, pid)
+	}
+	h.pids, h.sibling = h.pids[:2], h.pids[2]
+	for _, r := range h.relays {
+		r.serve()
+	}
+	return h
+}
+
+// leavesNothing expects at the spec's end that nobody listens for events in the system who did not before, and that no
+// actor of a relay is left.
+func (h *hosting) leavesNothing() {
+	before := h.system.EventStream.Length()
+	DeferCleanup(func(ctx SpecContext) {
+		Eventually(ctx, h.system.EventStream.Length).Should(Equal(before))
+		for _, bucket := range h.system.ProcessRegistry.LocalPIDs.LocalPIDs {
+			Expect(bucket.Keys()).NotTo(ContainElement(ContainSubstring("relay")))
+		}
+	}, NodeTimeout(patience))
+}
+
+// fails makes the sibling fail so many times in succession, and waits until the host has done something about each.
+func (h *hosting) fails(ctx context.Context, times int) {
+	GinkgoHelper()
+	for range times {
+		h.system.Root.Send(h.sibling, fail{})
+	}
+	restarted := make(chan struct{})
+	h.system.Root.Send(h.sibling, restarted)
+	Eventually(ctx, restarted).Should(BeClosed())
+}
+
 var _ = Describe("Embedding relays in an actor system", func() {
 	var (
-		system *actor.ActorSystem
+		h      *hosting
 		relays []*relay
-		pids   []*actor.PID
 	)
 	BeforeEach(func(ctx SpecContext) {
-		needsInside("the relays are part of a program")
-		h := &host{spawned: make(chan *actor.PID, 3)}
-		relays, pids = nil, nil
-		for range 2 {
-			relays = append(relays, spawnRelay(func(r *supervisor.Relay, log *logrus.Entry) {
-				h.relays, system = append(h.relays, r), supervisor.NewSystem(log)
-			}))
-		}
-		allForOne := actor.NewAllForOneStrategy(100, 0, func(any) actor.Directive { return actor.RestartDirective })
-		system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return h }, actor.WithSupervisor(allForOne)))
-		for range 3 {
-			var pid *actor.PID
-			Eventually(ctx, h.spawned).Should(Receive(&pid))
-			pids = append(pids, pid)
-		}
-		for _, r := range relays {
-			r.serve()
-		}
+		h = hosts(ctx, actor.RestartDirective)
+		relays = h.relays
 	})
 
 	It("keeps two relays apart, whoever comes and goes", func(ctx SpecContext) {
@@ -94,7 +140,7 @@ var _ = Describe("Embedding relays in an actor system", func() {
 			alice.floods(bob)
 			relays[0].stalls(ctx)
 			eve.says(frames.StartSession{Peer: freshKey(2048)})
-			system.Root.Stop(pids[0])
+			h.system.Root.Stop(h.pids[0])
 			Eventually(ctx, relays[0].inside.Done()).Should(BeClosed())
 			Expect(relays[0].inside.Account().InFlight).To(BeZero())
 			carol.says(frames.Message{Peer: dave.key, Body: []byte("still here")})
@@ -107,7 +153,7 @@ var _ = Describe("Embedding relays in an actor system", func() {
 			for range 5 {
 				alice, bob := relays[0].session(ctx)
 				alice.says(frames.StartSession{Peer: freshKey(2048)})
-				system.Root.Send(pids[2], fail{})
+				h.fails(ctx, 1)
 				for _, c := range []*client{alice, bob} {
 					Eventually(ctx, func() bool {
 						_, err := c.frame(ctx)
@@ -132,10 +178,10 @@ var _ = Describe("Embedding relays in an actor system", func() {
 				}()
 			}
 			for range 10 {
-				system.Root.Send(pids[2], fail{})
+				h.fails(ctx, 1)
 				Eventually(ctx, func() error { return relays[0].tries(ctx) }).Should(Succeed())
 			}
-			system.Root.Send(pids[2], fail{})
+			h.fails(ctx, 1)
 			Eventually(ctx, relays[0].stops(ctx)).WithTimeout(patience).Should(Receive(BeNil()))
 			coming.Wait()
 		}, SpecTimeout(2*patience))
@@ -143,7 +189,7 @@ var _ = Describe("Embedding relays in an actor system", func() {
 		It("stops all the same, if it was told to", func(ctx SpecContext) {
 			relays[0].session(ctx)
 			stopped := relays[0].stops(ctx)
-			system.Root.Send(pids[2], fail{})
+			h.fails(ctx, 1)
 			Eventually(ctx, stopped).Should(Receive(BeNil()))
 		}, SpecTimeout(patience))
 	})
