@@ -53,7 +53,9 @@ func (m *Mailbox) stopAnyway(crash *Crash, message any) {
 		return // Terminated will come
 	}
 	processes := self.ActorSystem().ProcessRegistry
-	processes.Remove(self.Self())
+	if m.alive() {
+		processes.Remove(self.Self())
+	}
 	if parent := self.Parent(); parent != nil {
 		process, _ := processes.Get(parent)
 		process.SendSystemMessage(parent, &actor.Terminated{Who: self.Self()})
@@ -62,6 +64,12 @@ func (m *Mailbox) stopAnyway(crash *Crash, message any) {
 }
 
 func (m *Mailbox) self() actor.Context { return m.invoker.(actor.Context) }
+
+// alive reports whether the actor can be found by its name. Somebody else may have taken that since.
+func (m *Mailbox) alive() bool {
+	process, ok := m.self().ActorSystem().ProcessRegistry.GetLocal(m.self().Self().Id)
+	return ok && process == m.process
+}
 
 // putAside quarantines a message. A panic in here would end the process: nobody is left to recover it.
 func (m *Mailbox) putAside(message any) {
@@ -76,8 +84,7 @@ func (m *Mailbox) putAside(message any) {
 
 // leaveAll abandons what is queued if the actor is gone for good.
 func (m *Mailbox) leaveAll() {
-	self := m.self()
-	if _, alive := self.ActorSystem().ProcessRegistry.GetLocal(self.Self().Id); alive || m.gone {
+	if m.gone || m.alive() {
 		return
 	}
 	m.mu.Lock()

@@ -22,6 +22,7 @@ type Mailbox struct {
 	shared     *Shared
 	quarantine func(ctx actor.Context, message any)
 	invoker    actor.MessageInvoker // the actor's context
+	process    actor.Process
 
 	mu      sync.Mutex // for the next five
 	posted  []any
@@ -53,7 +54,6 @@ func NewMailbox(shared *Shared, quarantine func(ctx actor.Context, message any))
 // Props makes an actor use the mailbox; the actor may be spawned once. [Shared.Wait] waits until it is empty for good.
 func (m *Mailbox) Props() actor.PropsOption {
 	return actor.WithMailbox(func() actor.Mailbox {
-		m.shared.running.Add(1)
 		return m
 	})
 }
@@ -75,7 +75,10 @@ func (m *Mailbox) carry(r *Run) *Run {
 
 // RegisterHandlers implements actor.Mailbox. The dispatcher is not used.
 func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) {
+	m.shared.running.Add(1)
 	m.invoker = invoker
+	self := invoker.(actor.Context)
+	m.process, _ = self.ActorSystem().ProcessRegistry.GetLocal(self.Self().Id)
 }
 
 // Start implements actor.Mailbox.
@@ -215,6 +218,9 @@ func (m *Mailbox) nextSystem() any {
 
 // obey handles a message of Proto.Actor's.
 func (m *Mailbox) obey(message any) {
+	if _, watch := message.(*actor.Watch); m.gone && !watch { // Proto.Actor would start it again, and stop it a second time
+		return
+	}
 	switch message.(type) {
 	case *actor.SuspendMailbox:
 		m.pause(true)

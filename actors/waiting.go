@@ -86,8 +86,9 @@ func (f farewell) run(*worker) { // ends within that time, or when the Connectio
 		f.close()
 		f.shared.Root.Send(f.connection, parted{})
 	}()
+	enough := time.AfterFunc(lingering, f.close) // whatever the connection makes of deadlines
+	defer enough.Stop()
 	if len(f.word) > 0 {
-		_ = f.conn.SetWriteDeadline(time.Now().Add(lingering))
 		if _, err := f.conn.Write(f.word); err != nil {
 			return
 		}
@@ -95,7 +96,7 @@ func (f farewell) run(*worker) { // ends within that time, or when the Connectio
 	if half, ok := f.conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	if f.conn.SetReadDeadline(time.Now().Add(lingering)) == nil {
+	if f.conn.SetReadDeadline(time.Time{}) == nil { // the reader was stopped by one
 		_, _ = io.Copy(io.Discard, f.conn) // until the client closes, or time is up
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -18,32 +19,33 @@ import (
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
-// barrier holds the actors of a kind back at a kind of message until it is opened.
-type barrier struct {
+// hold holds the actors of a kind back at a kind of message until it is opened.
+type hold struct {
 	kind    supervisor.Kind
 	message string // its type's name
 	held    chan struct{}
 	open    chan struct{}
 	once    sync.Once
+	letBy   atomic.Int32 // so many before
 }
 
-// newBarrier returns a barrier that is open at the spec's end, whatever became of it.
-func newBarrier(kind supervisor.Kind, message string) *barrier {
-	b := &barrier{kind: kind, message: message, held: make(chan struct{}, 100), open: make(chan struct{})}
+// newHold returns a hold that is open at the spec's end, whatever became of it.
+func newHold(kind supervisor.Kind, message string) *hold {
+	b := &hold{kind: kind, message: message, held: make(chan struct{}, 100), open: make(chan struct{})}
 	DeferCleanup(b.opens)
 	return b
 }
 
-func (b *barrier) opens() { b.once.Do(func() { close(b.open) }) }
+func (b *hold) opens() { b.once.Do(func() { close(b.open) }) }
 
-func (b *barrier) config(c *supervisor.Config) {
+func (b *hold) config(c *supervisor.Config) {
 	c.Props = func(kind supervisor.Kind, props *actor.Props) *actor.Props {
 		if kind != b.kind {
 			return props
 		}
 		return props.Clone(actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
 			return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
-				if strings.HasSuffix(fmt.Sprintf("%T", envelope.Message), "."+b.message) {
+				if strings.HasSuffix(fmt.Sprintf("%T", envelope.Message), "."+b.message) && b.letBy.Add(-1) < 0 {
 					b.held <- struct{}{}
 					<-b.open
 				}
@@ -65,7 +67,8 @@ var _ = Describe("A host", func() {
 				old := r.dial
 				for range 5 {
 					alice, bob := r.session(ctx)
-					alice.says(frames.StartSession{Peer: freshKey(2048)})
+					flood := alice.floods(bob)
+					bob.hears(ctx)
 					carol := r.connect()
 					carol.says(rawType(0x7f))
 					carol.isRefused(ctx, 0x7f, frames.Unsupported)
@@ -73,6 +76,7 @@ var _ = Describe("A host", func() {
 					for _, c := range []*client{alice, bob, carol} {
 						c.isLetGo(ctx)
 					}
+					Eventually(ctx, flood).Should(BeClosed())
 					Eventually(ctx, func() error { return r.tries(ctx) }).Should(Succeed())
 				}
 				r.serve()
@@ -91,7 +95,7 @@ var _ = Describe("A host", func() {
 	} {
 		When(fmt.Sprintf("it restarts the relay while somebody logs in, whose %s is with a %s", message, actorOf), func() {
 			It("has that connection closed, and is served again", func(ctx SpecContext) {
-				b := newBarrier(actorOf, message)
+				b := newHold(actorOf, message)
 				h := hosts(ctx, actor.RestartDirective, b.config)
 				r := h.relays[0]
 				alice := r.connect()
@@ -194,6 +198,30 @@ var _ = Describe("A host", func() {
 			Eventually(ctx, h.relays[0].inside.Done()).Should(BeClosed())
 		}, SpecTimeout(2*patience))
 	})
+
+	It("has everything it sends and receives wrapped by its own middleware, and notices no difference", func(ctx SpecContext) {
+		wrapping := func(next actor.SenderFunc) actor.SenderFunc {
+			return func(ctx actor.SenderContext, to *actor.PID, envelope *actor.MessageEnvelope) {
+				next(ctx, to, &actor.MessageEnvelope{Header: envelope.Header, Message: envelope.Message, Sender: envelope.Sender})
+			}
+		}
+		h := hosts(ctx, actor.RestartDirective, func(c *supervisor.Config) {
+			c.Props = func(_ supervisor.Kind, props *actor.Props) *actor.Props {
+				return props.Clone(actor.WithSenderMiddleware(wrapping))
+			}
+		})
+		h.system.Root.WithSenderMiddleware(wrapping)
+		for range 2 {
+			alice, bob := h.relays[0].session(ctx)
+			flood := alice.floods(bob)
+			bob.hears(ctx)
+			h.fails(ctx, 1)
+			alice.isLetGo(ctx)
+			bob.isLetGo(ctx)
+			Eventually(ctx, flood).Should(BeClosed())
+			Eventually(ctx, func() error { return h.relays[0].tries(ctx) }).Should(Succeed())
+		}
+	}, SpecTimeout(2*patience))
 })
 
 var _ = Describe("A relay that a host has in its hands", func() {

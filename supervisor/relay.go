@@ -24,10 +24,12 @@ type Relay struct {
 	config Config
 
 	// Set by Spawn.
-	shared  *actors.Shared
-	id      string // of the top actor's PID, and the beginning of everybody's below it
-	top     *actor.PID
-	letters *eventstream.Subscription
+	shared   *actors.Shared
+	instance string // a name that no other relay has, in the names of the actors below the top: its own may be taken again
+	id       string // of the top actor's PID
+	top      *actor.PID
+	mail     *actors.Mailbox // the top actor's: whoever is sent something by name may be somebody else by then
+	letters  *eventstream.Subscription
 
 	restarting atomic.Bool // by a strategy of the host's: everybody below the top actor is being stopped
 
@@ -67,14 +69,10 @@ func (r *Relay) Spawn(parent actor.SpawnerContext, name string) (*actor.PID, err
 	r.shared.Crashed = func(who *actor.PID, crash *actors.Crash, done string) {
 		crashLog{r.config.Log}.crashed(system, who, crash, done)
 	}
-	r.id = name
-	if self := parent.Self(); self != nil {
-		r.id = self.Id + "/" + name
-	}
-	r.letters = system.EventStream.Subscribe(r.deadLetter)
+	r.instance = system.ProcessRegistry.NextId()
+	r.mail = actors.NewMailbox(r.shared, func(_ actor.Context, message any) { actors.Abandon(message) })
 	top, err := parent.SpawnNamed(topProps(r), name)
 	if err != nil {
-		system.EventStream.Unsubscribe(r.letters)
 		return nil, err
 	}
 	r.top = top
@@ -99,10 +97,7 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 		}
 	}()
 	return listener.Serve(ctx, ln, r.config.Log, func(conn net.Conn) {
-		r.shared.Root.Send(r.top, actors.Welcome{Conn: conn})
-		if r.gone() { // nobody was there any more to take it
-			_ = conn.Close()
-		}
+		r.mail.PostUserMessage(actors.Welcome{Conn: conn})
 	})
 }
 
@@ -117,19 +112,19 @@ func (r *Relay) Stop(ctx context.Context) error {
 	}
 	r.stop.Do(func() {
 		close(r.stopping)
-		r.shared.Root.Send(r.top, actors.Drain{})
+		r.mail.PostUserMessage(actors.Drain{})
 	})
 	for hurry := untilHurry(ctx); ; {
 		select {
 		case <-r.done:
 			return nil
 		case <-hurry:
-			r.shared.Root.Send(r.top, actors.Hurry{})
+			r.mail.PostUserMessage(actors.Hurry{})
 		case <-ctx.Done():
 			if r.gone() {
 				return nil
 			}
-			r.shared.Root.Stop(r.top)
+			r.mail.PostSystemMessage(&actor.Stop{})
 			<-r.done
 			return ctx.Err()
 		}
@@ -171,13 +166,18 @@ func (r *Relay) Account() actors.Account {
 // deadLetter settles a frame that was sent to an actor of this relay that is gone.
 func (r *Relay) deadLetter(event any) {
 	letter, ok := event.(*actor.DeadLetterEvent)
-	if !ok || letter.PID == nil || letter.PID.Id != r.id && !strings.HasPrefix(letter.PID.Id, r.id+"/") {
+	if !ok || letter.PID == nil || !r.ours(letter.PID.Id) {
 		return
 	}
-	if actors.Abandon(letter.Message) && !r.isStopping() && !r.restarting.Load() {
+	expected := r.isStopping() || r.restarting.Load() // to be asked first: it may be over soon
+	if actors.Abandon(letter.Message) && !expected {
 		r.shared.Ledger.Mislaid()
 		r.config.Log.WithField("actor", letter.PID.Id).Error("a frame was sent to an actor that is gone; this is a bug")
 	}
+}
+
+func (r *Relay) ours(id string) bool {
+	return strings.HasPrefix(id, r.id+"/registry"+r.instance+"$") || strings.HasPrefix(id, r.id+"/connections"+r.instance+"$")
 }
 
 // ended is called when the tree is gone. Goroutines and mailboxes follow: the sockets are closed.
@@ -201,7 +201,11 @@ func topProps(r *Relay) *actor.Props {
 	return actor.PropsFromProducer(
 		func() actor.Actor { return &top{relay: r, log: r.config.Log} },
 		actor.WithSupervisor(&resume{crashLog{r.config.Log}}),
-		actors.NewMailbox(r.shared, func(_ actor.Context, message any) { actors.Abandon(message) }).Props(),
+		r.mail.Props(),
+		actor.WithOnInit(func(ctx actor.Context) { // here its name is known, whatever the host's context makes of it
+			r.id = ctx.Self().Id
+			r.letters = ctx.ActorSystem().EventStream.Subscribe(r.deadLetter)
+		}),
 	)
 }
 
@@ -224,6 +228,9 @@ func (t *top) Receive(ctx actor.Context) {
 	case actors.Welcome, actors.Drain, actors.Hurry:
 		if t.connections == nil {
 			actors.Abandon(ctx.Message())
+			if t.relay.isStopping() {
+				ctx.Stop(ctx.Self())
+			}
 			return
 		}
 		ctx.Send(t.connections, ctx.Message())
@@ -239,6 +246,6 @@ func (t *top) start(ctx actor.Context) {
 	}
 	t.relay.restarting.Store(false)
 	c := &t.relay.config
-	t.registry = ctx.SpawnPrefix(c.Props(KindRegistry, registryProps(c, t.relay.shared)), "registry")
-	t.connections = ctx.SpawnPrefix(c.Props(KindConnections, connectionsProps(c, t.relay.shared, t.registry)), "connections")
+	t.registry = ctx.SpawnPrefix(c.Props(KindRegistry, registryProps(c, t.relay.shared)), "registry"+t.relay.instance)
+	t.connections = ctx.SpawnPrefix(c.Props(KindConnections, connectionsProps(c, t.relay.shared, t.registry)), "connections"+t.relay.instance)
 }
