@@ -30,6 +30,7 @@ type ConnectionActor struct {
 	draining bool
 	over     bool // the reader has ended
 	leaving  bool // it stops of itself, with everything said
+	stopped  bool // it has let go of what is written
 }
 
 // ConnectionProps makes a ConnectionActor that owns conn.
@@ -98,15 +99,16 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	if c.reader == nil { // it crashed before it began
 		return
 	}
+	if c.asking != nil {
+		c.asking.settleAll(0)
+		c.asking = nil
+	}
+	c.stopped = true // from here on a goroutine that comes back from a write finds nobody, and settles what it wrote itself
 	c.shared.contain(c.reader.stop)
 	c.reader.window.close()
 	c.out.stop()
 	if parts {
 		c.out.part(lastWord(code))
-	}
-	if c.asking != nil {
-		c.asking.settleAll(0)
-		c.asking = nil
 	}
 	if c.shared.debugs() {
 		c.log(ctx).Debug("connection closed")
@@ -115,7 +117,7 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 
 // quarantine settles a message on which the actor crashed twice.
 func (c *ConnectionActor) quarantine(ctx actor.Context, message any) {
-	if _, ok := message.(*actor.Stopping); ok {
+	if _, ok := message.(*actor.Stopping); ok && !c.stopped {
 		c.stop(ctx)
 		return
 	}
