@@ -61,23 +61,29 @@ func BenchmarkScan(b *testing.B) {
 // A hop: a message to an idle actor, on the goroutine that sends it.
 func BenchmarkHop(b *testing.B) {
 	s := newStage(b)
-	handled := 0
-	mail := NewMailbox(s.shared, func(actor.Context, any) {})
-	pid := s.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
-		if _, ok := ctx.Message().(Deliver); ok {
-			handled++
-		}
-	}, mail.Props()))
 	var w worker
-	run := &Run{}
-	b.ReportAllocs()
-	for b.Loop() {
-		run.worker = &w
-		s.system.Root.Send(pid, Deliver{Run: run})
-		w.work()
-	}
-	if handled < b.N {
-		b.Fatal(handled, b.N)
+	for name, props := range map[string]actor.PropsOption{
+		"ours":   NewMailbox(s.shared, func(actor.Context, any) {}).Props(),
+		"theirs": actor.WithDispatcher(actor.NewSynchronizedDispatcher(300)), // runs their mailbox where it is sent to, too
+	} {
+		b.Run(name, func(b *testing.B) {
+			handled := 0
+			pid := s.system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+				if _, ok := ctx.Message().(Deliver); ok {
+					handled++
+				}
+			}, props))
+			run := &Run{}
+			b.ReportAllocs()
+			for b.Loop() {
+				run.worker = &w
+				s.system.Root.Send(pid, Deliver{Run: run})
+				w.work()
+			}
+			if handled < b.N {
+				b.Fatal(handled, b.N)
+			}
+		})
 	}
 }
 

@@ -15,9 +15,15 @@ import (
 func (m *Mailbox) failed(crash *Crash, system any) {
 	defer func() { _ = recover() }() // Proto.Actor logs through the host's logger; there is nothing to be done about a crash in there
 	m.crashed = true
-	switch terminated, ok := system.(*actor.Terminated); {
+	terminated, ok := system.(*actor.Terminated)
+	_, restart := system.(*actor.Restart)
+	switch {
 	case m.stopping && system != nil:
 		m.stopAnyway(crash, system)
+		return
+	case restart: // to restart it once more might go on for ever
+		m.shared.Crashed(m.self().Self(), crash, "resumed")
+		m.PostSystemMessage(&actor.ResumeMailbox{})
 		return
 	case ok && m.again != system: // handling one twice does no harm; not to handle it does
 		m.again = system

@@ -18,10 +18,17 @@ func (u *user) quarantine(ctx actor.Context, message any) {
 	if !walked {
 		u.decline(ctx, message)
 	}
-	if _, taken := message.(Take); taken || walked {
-		u.skip()
+	switch message.(type) {
+	case Take, walk:
+		walked = true
 	}
-	ctx.Send(ctx.Self(), walk{})
+	if walked {
+		u.skip(ctx)
+	}
+	u.left(ctx)
+	if len(u.chunks) > 0 && u.asking == nil { // each time there is a frame less, so this ends even if it always crashes
+		ctx.Send(ctx.Self(), walk{})
+	}
 }
 
 // decline does what others wait for of a message on which the actor crashed; what was sent with it is refused.

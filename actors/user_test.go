@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -189,6 +190,50 @@ func TestBothLeaveAtOnce(t *testing.T) {
 	if a := s.shared.Ledger.Read(); a.InFlight.Frames != 0 || a.Delivered.Frames != 1 {
 		t.Error(a)
 	}
+}
+
+// A UserActor that crashes on whatever it is told gives every frame its outcome nevertheless, and comes to an end with it.
+func TestAUserThatAlwaysCrashesComesToAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		registry, connection := s.probe(), s.probe()
+		alice, armed := frames.Key("\x30\x01a"), false
+		restart := actor.NewOneForOneStrategy(1000, 0, func(any) actor.Directive { return actor.RestartDirective })
+		user := s.system.Root.Spawn(UserProps(s.shared, Name(alice), registry.PID).Clone(
+			actor.WithGuardian(restart),
+			actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
+				return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
+					if armed {
+						panic("of the test")
+					}
+					next(ctx, envelope)
+				}
+			}),
+		))
+		login := s.login(alice, connection.PID, user)
+		s.system.Root.Send(user, Join{Login: login, Seq: 1})
+		next[Joined](t, connection)
+		armed = true
+		nobody := frames.Message{Peer: frames.Key("\x30\x01b")}
+		s.system.Root.Send(user, Take{Chunk: s.chunk(login, nobody, nobody, nobody)})
+		synctest.Wait() // for ever, if it does not come to an end
+		refused := 0
+		for refused < 3 {
+			m := next[Refuse](t, connection)
+			if m.Run.code != frames.Internal {
+				t.Errorf("refused with %v", m.Run.code)
+			}
+			refused += m.Run.count
+			m.Run.settleAll(m.Run.code)
+		}
+		if a := s.shared.Ledger.Read(); a.InFlight.Frames > 0 {
+			t.Error(a)
+		}
+		armed = false
+		s.system.Root.Stop(user)
+		s.shared.Wait()
+		after(2 * time.Second) // Proto.Actor counts dead letters for a second
+	})
 }
 
 func (s *stage) chunk(from *Login, list ...frames.Frame) *Chunk {

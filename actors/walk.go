@@ -50,12 +50,20 @@ func (u *user) walk(ctx actor.Context) {
 		if len(u.gathered) == 1 && u.refused == nil && c.at == len(c.bytes) {
 			u.gathered[0].run.alone = true
 		}
-		u.flush(ctx)
 		if u.asking == nil {
-			u.chunks = slices.Delete(u.chunks, 0, 1)
-			c.release()
+			u.walked(ctx)
+		} else {
+			u.flush(ctx)
 		}
 	}
+}
+
+// walked lets go of the first chunk.
+func (u *user) walked(ctx actor.Context) {
+	u.flush(ctx)
+	c := u.chunks[0]
+	u.chunks = slices.Delete(u.chunks, 0, 1)
+	c.release()
 }
 
 // frame judges the frame at the chunk's mark, and moves the mark behind it.
@@ -215,11 +223,16 @@ func (u *user) sendRun(ctx actor.Context, p *pair) {
 }
 
 // skip refuses the frame on which the walk crashed.
-func (u *user) skip() {
-	if len(u.chunks) > 0 && u.asking == nil {
-		if _, whole := u.chunks[0].frame(); whole != nil {
-			u.refuse(u.chunks[0], frames.Internal, "")
-		}
+func (u *user) skip(ctx actor.Context) {
+	if len(u.chunks) == 0 || u.asking != nil {
+		return
+	}
+	c := u.chunks[0]
+	if _, whole := c.frame(); whole != nil {
+		u.refuse(c, frames.Internal, "")
+	}
+	if c.at == len(c.bytes) {
+		u.walked(ctx)
 	}
 }
 

@@ -114,7 +114,7 @@ var mutants = []mutant{
 		"user.go", "	case *actor.Started, *actor.Restarting, *actor.Stopped:\n", "	case *actor.Started, *actor.Stopped:\n	case *actor.Restarting:\n		u.pairs = nil\n",
 	}}},
 	{"skips the rest of a chunk when it crashes", lost, []edit{{
-		"user_crash.go", "		u.skip()\n", "		u.skip()\n		if len(u.chunks) > 0 {\n			u.chunks[0].at = len(u.chunks[0].bytes)\n		}\n",
+		"user_crash.go", "		u.skip(ctx)\n", "		u.skip(ctx)\n		if len(u.chunks) > 0 {\n			u.chunks[0].at = len(u.chunks[0].bytes)\n		}\n",
 	}}},
 	{"never says UNAVAILABLE", leaked, []edit{{
 		"walk.go", "func() { root.Send(self, unavailable{run: m.Run}) }", "func() {\n			if !rarely(10) {\n				root.Send(self, unavailable{run: m.Run})\n			}\n		}",
