@@ -13,7 +13,6 @@ import (
 
 // history is everything that was said and heard in a world, by connection.
 type history struct {
-	users int
 	exact bool // over pipes: what was written to a connection was heard there
 	conns []*record
 	bombs *bombs
