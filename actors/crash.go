@@ -62,9 +62,11 @@ func (m *Mailbox) stopAnyway(crash *Crash, message any) {
 	if m.alive() {
 		processes.Remove(self.Self())
 	}
-	if parent := self.Parent(); parent != nil {
-		process, _ := processes.Get(parent)
-		process.SendSystemMessage(parent, &actor.Terminated{Who: self.Self()})
+	for _, who := range append(m.watchers, self.Parent()) {
+		if who != nil {
+			process, _ := processes.Get(who)
+			process.SendSystemMessage(who, &actor.Terminated{Who: self.Self()})
+		}
 	}
 	m.leaveAll()
 }

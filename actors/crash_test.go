@@ -31,7 +31,7 @@ func stopsThough(t *testing.T, children int, on string, after bool) {
 	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, logrus.NewEntry(logrus.New()))
 	reported := make(chan string, 100)
 	shared.Crashed = func(_ *actor.PID, _ *actors.Crash, done string) { reported <- done }
-	ready, ended, cleared := make(chan *actor.PID, 1), make(chan *actor.PID, 1), make(chan bool, 100)
+	ready, ended, cleared := make(chan *actor.PID, 1), make(chan *actor.PID, 2), make(chan bool, 100)
 	bomb := actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
 		return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
 			hit := fmt.Sprintf("%T", envelope.Message) == on
@@ -67,14 +67,27 @@ func stopsThough(t *testing.T, children int, on string, after bool) {
 		}
 	}))
 	pid := <-ready
-	system.Root.Stop(pid)
-	select {
-	case who := <-ended:
-		if !who.Equal(pid) {
-			t.Errorf("%v ended", who)
+	watching := make(chan struct{})
+	system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		switch m := ctx.Message().(type) {
+		case *actor.Started:
+			ctx.Watch(pid)
+			close(watching)
+		case *actor.Terminated:
+			ended <- m.Who
 		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("the parent does not hear that it has stopped")
+	}))
+	<-watching
+	system.Root.Stop(pid)
+	for range 2 { // its parent, and who watches it
+		select {
+		case who := <-ended:
+			if !who.Equal(pid) {
+				t.Errorf("%v ended", who)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("somebody does not hear that it has stopped")
+		}
 	}
 	shared.Wait() // its mailbox has ended, too
 	if err := system.Root.StopFuture(parent).Wait(); err != nil {

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -43,6 +44,7 @@ type Mailbox struct {
 	again    any     // the system message that was posted again
 	stopping bool    // for good
 	crashed  bool    // the actor has, at least once
+	watchers []*actor.PID
 }
 
 // NewMailbox returns the mailbox for one actor. Quarantine is told of a message on which the actor crashed twice, and of
@@ -131,13 +133,14 @@ const turnLength = 64
 
 // run handles messages until there are none, or enough.
 func (m *Mailbox) run(w *worker) {
-	m.worker = w
+	m.worker, w.runs = w, m
 	for left := turnLength; left > 0; {
 		if !m.handle(&left) {
+			w.runs = nil
 			return
 		}
 	}
-	m.worker = nil
+	m.worker, w.runs = nil, nil
 	m.shared.pool.start(m)
 }
 
@@ -149,11 +152,8 @@ func (m *Mailbox) handle(left *int) (ours bool) {
 		if !crashing {
 			return
 		}
-		p := recover()
-		m.failed(NewCrash(p), system)
-		if ours = true; p == nil { // runtime.Goexit: nothing can keep this goroutine
-			m.worker.exits(m)
-		}
+		m.failed(NewCrash(recover()), system)
+		ours = true
 	}()
 	for ; *left > 0; *left-- {
 		switch {
@@ -221,7 +221,15 @@ func (m *Mailbox) obey(message any) {
 	if _, watch := message.(*actor.Watch); m.gone && !watch { // Proto.Actor would start it again, and stop it a second time
 		return
 	}
-	switch message.(type) {
+	switch w := message.(type) {
+	case *actor.Watch:
+		if !m.gone {
+			m.watchers = append(m.watchers, w.Watcher)
+		}
+		m.invoker.InvokeSystemMessage(message)
+	case *actor.Unwatch:
+		m.watchers = slices.DeleteFunc(m.watchers, w.Watcher.Equal)
+		m.invoker.InvokeSystemMessage(message)
 	case *actor.SuspendMailbox:
 		m.pause(true)
 	case *actor.ResumeMailbox:

@@ -58,6 +58,8 @@ type (
 	Ended struct {
 		Peer string // the key's Name
 		User *actor.PID
+		To   string // the recipient's Name
+		over *Shared
 	}
 	// LetGo answers Ended.
 	LetGo struct{ Peer string }
@@ -218,6 +220,9 @@ func (m Hear) abandon() bool {
 	}
 	return mislaid
 }
+
+// abandon lets go for an actor that was stopped from outside.
+func (m Ended) abandon() bool { m.over.Root.Send(m.User, LetGo{Peer: m.To}); return false }
 
 func (m Introduce) abandon() bool { return Hear{Run: m.Run}.abandon() }
 

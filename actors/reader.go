@@ -27,6 +27,7 @@ type reader struct {
 	buffer *[]byte
 	have   []byte // what was read and is not handed over: the start of buffer
 	number uint64 // request number of the frame that have begins with
+	works  bool   // it runs actors
 	burst  int    // bytes read since the socket was last found empty
 	usual  int    // what burst was then
 }
@@ -48,9 +49,11 @@ func (r *reader) run() {
 	end, returned := ended{reader: r}, false
 	defer func() {
 		switch p := recover(); {
-		case p != nil:
+		case p != nil || !returned && !r.works:
 			end = ended{reader: r, crash: NewCrash(p)}
 		case !returned: // an actor that it ran has called runtime.Goexit
+			r.works = false
+			r.worker.exits()
 			go r.run() // instead
 			return
 		}
@@ -237,5 +240,7 @@ func (r *reader) take(n, count int, login *Login) {
 	}
 	r.number += uint64(count) //nolint:gosec // at most mostFrames
 	r.shared.Root.Send(login.User, Take{Chunk: c})
+	r.works = true
 	r.worker.work()
+	r.works = false
 }

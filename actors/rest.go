@@ -49,6 +49,9 @@ func (u *user) giveUp(ctx actor.Context) {
 
 // rested lets come who waits, now that the rest is over; and later, now that it is forgotten, the actor may go.
 func (u *user) rested(ctx actor.Context) {
+	if u.rest.on() { // it was given up again meanwhile, and the timer is set for that
+		return
+	}
 	if left := time.Until(u.rest.over); left > 0 {
 		u.rest.timer.Reset(left)
 	}

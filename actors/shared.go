@@ -66,6 +66,7 @@ func (s *Shared) debugs() bool { return s.Log.Logger.IsLevelEnabled(logrus.Debug
 
 // note logs what happened to a user, for who debugs the relay.
 func (s *Shared) note(key, what string) {
+	defer func() { _ = recover() }() // of a hook of the host's
 	if s.debugs() {
 		s.Log.WithField("user", s.Alias(frames.Key(key))).Debug(what)
 	}

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"slices"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/mdeiml/blubbel-server/frames"
@@ -162,6 +164,7 @@ func (u *user) ended(ctx actor.Context, m Ended) {
 // leave ends everything of the login whose connection has stopped: all of it before the key can log in again.
 func (u *user) leave(ctx actor.Context, m Leave) {
 	u.heard = max(u.heard, m.Seq)
+	u.next = slices.DeleteFunc(u.next, func(j Join) bool { return j.Login == m.Login })
 	if u.login != m.Login { // it was rejected, or waits to be the next, which the end of its connection keeps it from
 		u.vacateIfVacant(ctx)
 		return
@@ -180,7 +183,7 @@ func (u *user) farewell(ctx actor.Context, p *pair) {
 		u.farewells = map[string]int{}
 	}
 	u.farewells[p.peer]++
-	ctx.Send(p.user, Ended{Peer: u.name, User: ctx.Self()})
+	ctx.Send(p.user, Ended{Peer: u.name, User: ctx.Self(), To: p.peer, over: u.shared})
 	u.set(p, p.state.Left(false))
 }
 

@@ -62,6 +62,10 @@ func (u *user) abandon() {
 		u.asking.refuse(frames.Unavailable, "")
 		u.asking = nil
 	}
+	for _, m := range u.next {
+		Abandon(m)
+	}
+	u.next = nil
 	if u.login != nil {
 		u.shared.Root.Send(u.login.Connection, Orphaned{})
 	}

@@ -192,6 +192,25 @@ func TestBothLeaveAtOnce(t *testing.T) {
 	}
 }
 
+// Who says farewell to an actor that was stopped from outside is let go of all the same.
+func TestAFarewellToWhoWasStopped(t *testing.T) {
+	s := newStage(t)
+	registry, first, second, peerConnection := s.probe(), s.probe(), s.probe(), s.probe()
+	bob, alice := frames.Key("\x30\x01b"), frames.Key("\x30\x01a")
+	user, peer := s.user(bob, registry), s.user(alice, registry)
+	bobs, alices := s.login(bob, first.PID, nil), s.login(alice, peerConnection.PID, peer)
+	s.system.Root.Send(user, Join{Login: bobs, Seq: 1})
+	next[Joined](t, first)
+	s.system.Root.Send(user, Hear{Run: s.run(alices, frames.StartSession{Peer: bob})})
+	next[Deliver](t, first).Run.settleAll(0)
+	if err := s.system.Root.StopFuture(peer).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s.system.Root.Send(user, Leave{Login: bobs, Seq: 2})
+	s.system.Root.Send(user, Join{Login: s.login(bob, second.PID, nil), Seq: 3})
+	next[Joined](t, second)
+}
+
 // A UserActor that crashes on whatever it is told gives every frame its outcome nevertheless, and comes to an end with it.
 func TestAUserThatAlwaysCrashesComesToAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

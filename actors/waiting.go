@@ -55,8 +55,9 @@ func (w *waiter) run(*worker) {
 	if !o.socket.direct() {
 		before = o.socket.sent()
 	}
+	returned := false
 	defer func() {
-		if p := recover(); p != nil {
+		if p := recover(); p != nil || !returned { // of a connection of the host's
 			m.crash = NewCrash(p)
 			if !o.socket.direct() { // the slices before the one it crashed on are written
 				m.n = int(o.socket.sent() - before)
@@ -65,6 +66,7 @@ func (w *waiter) run(*worker) {
 		o.shared.Root.Send(o.connection, m)
 	}()
 	m.n, m.err = o.socket.wait(w.pieces)
+	returned = true
 }
 
 // farewell is the job to close in good order after the last word, which may be still to say.
@@ -79,8 +81,9 @@ const lingering = 500 * time.Millisecond
 
 func (f farewell) run(*worker) { // ends within that time, or when the ConnectionActor closes the socket
 	defer f.shared.running.Done()
+	returned := false
 	defer func() {
-		if p := recover(); p != nil { // of a connection of the host's; it is closed next
+		if p := recover(); p != nil || !returned { // in a connection of the host's; it is closed next
 			f.shared.tell(f.connection, NewCrash(p))
 		}
 		f.close()
@@ -88,6 +91,12 @@ func (f farewell) run(*worker) { // ends within that time, or when the Connectio
 	}()
 	enough := time.AfterFunc(lingering, f.close) // whatever the connection makes of deadlines
 	defer enough.Stop()
+	f.part()
+	returned = true
+}
+
+// part says the last word, and waits for the client to close.
+func (f farewell) part() {
 	if len(f.word) > 0 {
 		if _, err := f.conn.Write(f.word); err != nil {
 			return

@@ -9,6 +9,7 @@ import "sync"
 
 // worker is a goroutine that runs mailboxes: a reader's, or one of the pool's. Its fields belong to that goroutine.
 type worker struct {
+	runs  *Mailbox
 	ready []*Mailbox // with messages, and running for everybody who looks: ours to run, in order
 	jobs  chan job   // nil for a reader's
 }
@@ -31,15 +32,16 @@ func (w *worker) work() {
 	w.ready = w.ready[:0]
 }
 
-// exits leaves to others what a goroutine was about to run that ends, and what it runs.
-func (w *worker) exits(runs *Mailbox) {
-	runs.worker = nil
-	for _, m := range append(w.ready, runs) {
+// exits leaves to others what it runs and what it was about to run, now that its goroutine ends: an actor, or what a host has put
+// around it, has called runtime.Goexit.
+func (w *worker) exits() {
+	for _, m := range append(w.ready, w.runs) {
 		if m != nil {
+			m.worker = nil
 			m.shared.pool.start(m)
 		}
 	}
-	w.ready = nil
+	w.ready, w.runs = nil, nil
 }
 
 // mostRuns is how many mailboxes are run for one chunk. More than the recipients of a usual one, and their connections.
@@ -72,6 +74,7 @@ func (p *pool) start(j job) {
 }
 
 func (p *pool) serve(w *worker) {
+	defer w.exits() // there is something only if it was made to
 	for j := range w.jobs {
 		j.run(w)
 		w.work()

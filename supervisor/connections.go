@@ -73,6 +73,8 @@ func (c *Connections) quarantine(ctx actor.Context, message any) {
 		return
 	}
 	switch m := message.(type) {
+	case *actor.Stopping:
+		c.phase = stopping
 	case *actor.Terminated:
 		c.drained(ctx, m.Who)
 	case actors.Drained:

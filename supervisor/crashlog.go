@@ -25,6 +25,15 @@ type Crashed struct {
 type crashLog struct{ log *logrus.Entry }
 
 func (l crashLog) crashed(system *actor.ActorSystem, who *actor.PID, reason any, done string) {
+	told := make(chan struct{})
+	go func() { // a goroutine of its own: what runs in there may end it
+		defer close(told)
+		l.tell(system, who, reason, done)
+	}()
+	<-told
+}
+
+func (l crashLog) tell(system *actor.ActorSystem, who *actor.PID, reason any, done string) {
 	defer func() { _ = recover() }()
 	event := Crashed{Actor: who, Why: fmt.Sprintf("%T", reason), Done: done}
 	if crash, ok := reason.(*actors.Crash); ok {

@@ -116,6 +116,8 @@ func (r *Registry) decline(ctx actor.Context, message any) {
 		return
 	}
 	switch m := message.(type) {
+	case *actor.Stopping:
+		r.over = true
 	case *actor.Terminated:
 		r.forget(m.Who)
 	case actors.Join:

@@ -13,6 +13,13 @@ import (
 // An actor still gets messages while it waits for its children to stop. A user spawned then would never be stopped, and the
 // Registry with it.
 func TestARegistryThatStopsSpawnsNobody(t *testing.T) {
+	for name, panics := range map[string]bool{"it stops": false, "it panics on the way": true} {
+		t.Run(name, func(t *testing.T) { stopsAndSpawnsNobody(t, panics) })
+	}
+}
+
+func stopsAndSpawnsNobody(t *testing.T, panics bool) {
+	t.Helper()
 	stopping, goOn := make(chan struct{}), make(chan struct{})
 	config := Config{Props: func(kind Kind, props *actor.Props) *actor.Props {
 		return props.Clone(actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
@@ -44,7 +51,15 @@ func TestARegistryThatStopsSpawnsNobody(t *testing.T) {
 			return nil
 		}
 	}
-	registry := system.Root.Spawn(registryProps(&config, shared))
+	bomb := actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
+		return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
+			if _, ok := envelope.Message.(*actor.Stopping); ok && panics {
+				panic("of the test")
+			}
+			next(ctx, envelope)
+		}
+	})
+	registry := system.Root.Spawn(registryProps(&config, shared).Clone(bomb))
 	if m, ok := join(registry, "\x30\x01a").(actors.Joined); !ok {
 		t.Fatalf("answered %T", m)
 	}

@@ -68,7 +68,7 @@ func (b *bombs) explodes(who, where, message, when string) {
 	b.caused[who]++
 	b.kinds[who+" "+message+" "+when] = true
 	b.log = append(b.log, crash{now(), fmt.Sprintf("%s crashes %s %s", where, when, message)})
-	exits := who != "reader" && who != "writer" && b.random.IntN(8) == 0
+	exits := b.random.IntN(8) == 0
 	b.mu.Unlock()
 	if exits {
 		runtime.Goexit() // as a test's FailNow does

@@ -120,7 +120,7 @@ var mutants = []mutant{
 		"walk.go", "func() { root.Send(self, unavailable{run: m.Run}) }", "func() {\n			if !rarely(10) {\n				root.Send(self, unavailable{run: m.Run})\n			}\n		}",
 	}}},
 	{"drops what a goroutine was about to run that exits", leaked, []edit{{
-		"worker.go", "range append(w.ready, runs)", "range []*Mailbox{runs}",
+		"worker.go", "range append(w.ready, w.runs)", "range []*Mailbox{w.runs}",
 	}}},
 	{"reads no more when what it runs exits", leaked, []edit{{
 		"reader.go", "			go r.run() // instead\n", "",
