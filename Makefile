@@ -24,7 +24,7 @@ chaos: SECONDS = 600
 chaos: SEED = 0
 chaos: ## random users and crashes, SECONDS long (600), from SEED on (0 draws one), under the race detector
 	@go test -race -c -o bin/chaos ./specs/model
-	@bin/chaos -test.run='^TestChaos$$' -test.timeout=0 -chaos.seconds=$(SECONDS) -chaos.seed=$(SEED)
+	@bin/chaos -test.run='^TestChaos$$' -test.timeout=$$(($(SECONDS) + 600))s -chaos.seconds=$(SECONDS) -chaos.seed=$(SEED)
 
 fmt: ## format the code
 	go tool -modfile=tools/go.mod golangci-lint fmt

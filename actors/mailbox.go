@@ -48,7 +48,7 @@ type Mailbox struct {
 }
 
 // NewMailbox returns the mailbox for one actor. Quarantine is told of a message on which the actor crashed twice, and of
-// *actor.Stopping if it crashed on that; it runs where the actor runs, on whatever state the crash left.
+// *actor.Stopping or *actor.Terminated if it crashed on that while it stops; it runs where the actor runs, on whatever state the crash left.
 func NewMailbox(shared *Shared, quarantine func(ctx actor.Context, message any)) *Mailbox {
 	return &Mailbox{shared: shared, quarantine: quarantine}
 }

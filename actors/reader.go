@@ -60,7 +60,7 @@ func (r *reader) run() {
 		defer r.shared.running.Done()
 		r.drop()
 		r.window.quiet()
-		r.shared.Root.Send(r.connection, end)
+		r.shared.send(r.connection, end)
 	}()
 	for !r.quit.Load() {
 		if refusal := r.handOver(); refusal != nil {

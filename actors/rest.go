@@ -37,8 +37,8 @@ func (u *user) giveUp(ctx actor.Context) {
 	r.until = now.Add(length)
 	r.over = r.until.Add(calmTime)
 	if r.timer == nil {
-		root, self := ctx.ActorSystem().Root, ctx.Self()
-		r.timer = time.AfterFunc(length, func() { root.Send(self, rested{}) })
+		shared, self := u.shared, ctx.Self()
+		r.timer = time.AfterFunc(length, func() { shared.send(self, rested{}) })
 	} else {
 		r.timer.Reset(length)
 	}

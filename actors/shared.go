@@ -64,6 +64,13 @@ func (s *Shared) Alias(k frames.Key) string {
 
 func (s *Shared) debugs() bool { return s.Log.Logger.IsLevelEnabled(logrus.DebugLevel) }
 
+// send sends from a goroutine that is no actor. If nobody is there, dead letters are told to whoever listens, right here; a
+// listener of the host's that panics must not end the process.
+func (s *Shared) send(to *actor.PID, message any) {
+	defer func() { _ = recover() }()
+	s.Root.Send(to, message)
+}
+
 // note logs what happened to a user, for who debugs the relay.
 func (s *Shared) note(key, what string) {
 	defer func() { _ = recover() }() // of a hook of the host's

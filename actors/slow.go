@@ -75,8 +75,8 @@ func (s *slow) arm(now time.Time) {
 		next = min(next, s.since.Add(s.stall(now)).Sub(now))
 	}
 	if s.timer == nil {
-		root, connection := o.shared.Root, o.connection
-		s.timer = time.AfterFunc(next, func() { root.Send(connection, tick{}) })
+		shared, connection := o.shared, o.connection
+		s.timer = time.AfterFunc(next, func() { shared.send(connection, tick{}) })
 	} else {
 		s.timer.Reset(next)
 	}

@@ -39,7 +39,7 @@ type later struct{ *output }
 func (l later) run(w *worker) {
 	runtime.Gosched()
 	l.worker = w
-	l.shared.Root.Send(l.connection, flush(l))
+	l.shared.send(l.connection, flush(l))
 }
 
 // waiter is the job to wait for a socket.
@@ -63,7 +63,7 @@ func (w *waiter) run(*worker) {
 				m.n = int(o.socket.sent() - before)
 			}
 		}
-		o.shared.Root.Send(o.connection, m)
+		o.shared.send(o.connection, m)
 	}()
 	m.n, m.err = o.socket.wait(w.pieces)
 	returned = true
@@ -87,7 +87,7 @@ func (f farewell) run(*worker) { // ends within that time, or when the Connectio
 			f.shared.tell(f.connection, NewCrash(p))
 		}
 		f.close()
-		f.shared.Root.Send(f.connection, parted{})
+		f.shared.send(f.connection, parted{})
 	}()
 	enough := time.AfterFunc(lingering, f.close) // whatever the connection makes of deadlines
 	defer enough.Stop()

@@ -169,8 +169,8 @@ func (u *user) answered(ctx actor.Context, m Answered) {
 	case m.Code == frames.Unavailable && u.phase == online:
 		// Always as late, so that the time does not tell who is unknown and who is away (docs/protocol.md, UNAVAILABLE).
 		u.declined = true
-		root, self := ctx.ActorSystem().Root, ctx.Self()
-		time.AfterFunc(unavailableAfter-time.Since(u.askedAt), func() { root.Send(self, unavailable{run: m.Run}) })
+		shared, self := u.shared, ctx.Self()
+		time.AfterFunc(unavailableAfter-time.Since(u.askedAt), func() { shared.send(self, unavailable{run: m.Run}) })
 	default:
 		u.asking.refuse(m.Code, "")
 		u.asking = nil

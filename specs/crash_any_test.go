@@ -135,7 +135,7 @@ var _ = Describe("Crashing on any message", func() {
 	}, SpecTimeout(patience))
 })
 
-// isTried reports whether a message is in a table, or one of those that begin and end an actor: a crash on them is beyond mending.
+// isTried reports whether a message is in a table, or one of those that begin and end an actor, which specs/model has crash.
 func isTried(at spot) bool {
 	switch at.message {
 	case "Started", "Stopping", "Stopped", "Restarting":

@@ -103,8 +103,8 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 
 // Stop ends the relay: it accepts nobody and reads nothing any more, settles what is under way, tells every client
 // SHUTTING_DOWN, and closes. What is not settled when four fifths of the context's time are over is refused, lest clients
-// that do not read keep the others from being told. When the context ends, connections are closed as they are, and the
-// context's error is returned. Either way no actor and no goroutine of the relay is left; the host's actor system goes
+// that do not read keep the others from being told. When the context ends, connections are closed, after half a second at most for a
+// last word where no frame was begun, and the context's error is returned. Either way no actor and no goroutine of the relay is left; the host's actor system goes
 // on. Stop may be called more than once.
 func (r *Relay) Stop(ctx context.Context) error {
 	if r.top == nil {

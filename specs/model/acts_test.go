@@ -197,7 +197,7 @@ func (u *user) talks(a action) {
 	u.conn.say(a.cuts, list...)
 }
 
-// comesTwice logs in on another connection, and leaves whichever is not the one.
+// comesTwice logs in on another connection, and closes that, whether it was let in or not.
 func (u *user) comesTwice() {
 	second := u.connect()
 	if second == nil {

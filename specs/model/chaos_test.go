@@ -63,7 +63,7 @@ func TestChaos(t *testing.T) {
 	})
 	said := began
 	for seed := *first; time.Since(began) < limit && !t.Failed(); seed++ {
-		worlds.run(write(seed))
+		worlds.run(draw(seed))
 		if seed == *first+50 {
 			worlds.wait()
 			before = process()

@@ -76,7 +76,13 @@ func (c *checker) finds(what verdict, conns []*record, format string, a ...any) 
 func (c *checker) answers(conn *record) {
 	for i := range conn.heard {
 		e := &conn.heard[i]
-		if e.typ != frames.TypeError || e.number == 0 {
+		if e.typ != frames.TypeError {
+			continue
+		}
+		if e.number == 0 {
+			if i < len(conn.heard)-1 || e.code != frames.Internal && e.code != frames.ShuttingDown {
+				c.finds(wrong, []*record{conn}, "%s/%d heard more after the last word, which was %v", name(conn.user), conn.id, e.code)
+			}
 			continue
 		}
 		if e.number > uint64(len(conn.said)) || conn.said[e.number-1].typ != e.request {

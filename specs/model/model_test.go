@@ -93,7 +93,7 @@ func TestSeeds(t *testing.T) {
 		}
 	})
 	for seed := range uint64(seeds) {
-		worlds.run(write(seed))
+		worlds.run(draw(seed))
 	}
 	worlds.wait()
 }

@@ -117,7 +117,7 @@ var mutants = []mutant{
 		"user_crash.go", "		u.skip(ctx)\n", "		u.skip(ctx)\n		if len(u.chunks) > 0 {\n			u.chunks[0].at = len(u.chunks[0].bytes)\n		}\n",
 	}}},
 	{"never says UNAVAILABLE", leaked, []edit{{
-		"walk.go", "func() { root.Send(self, unavailable{run: m.Run}) }", "func() {\n			if !rarely(10) {\n				root.Send(self, unavailable{run: m.Run})\n			}\n		}",
+		"walk.go", "func() { shared.send(self, unavailable{run: m.Run}) }", "func() {\n			if !rarely(10) {\n				shared.send(self, unavailable{run: m.Run})\n			}\n		}",
 	}}},
 	{"drops what a goroutine was about to run that exits", leaked, []edit{{
 		"worker.go", "range append(w.ready, w.runs)", "range []*Mailbox{w.runs}",
@@ -127,6 +127,9 @@ var mutants = []mutant{
 	}}},
 	{"does not stop who panics on the way", leaked, []edit{{
 		"crash.go", "	case m.stopping && system != nil:\n		m.stopAnyway(crash, system)\n		return\n", "",
+	}}},
+	{"says the last word twice", wrong, []edit{{
+		"output.go", "farewell{o, lastWord}", "farewell{o, append(lastWord, lastWord...)}",
 	}}},
 	{"does not let go of a key", leaked, []edit{{
 		"connection.go", "		ctx.Send(c.registry, Leave{Login: c.login})\n", "		if !rarely(10) {\n			ctx.Send(c.registry, Leave{Login: c.login})\n		}\n",

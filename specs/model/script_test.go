@@ -57,8 +57,8 @@ var deck = func() (d []kind) {
 	return d
 }()
 
-// write draws the script of a seed.
-func write(seed uint64) script {
+// draw draws the script of a seed.
+func draw(seed uint64) script {
 	r := rand.New(rand.NewPCG(seed, 1))
 	s := script{seed: seed, virtual: r.IntN(4) > 0, crashes: 0.01, tolerant: r.IntN(4) > 0}
 	if r.IntN(10) == 0 {

@@ -64,9 +64,7 @@ func run(s script) outcome {
 		<-time.After(500 * time.Millisecond)
 	}
 	if s.stop == 0 {
-		w.calm()
-		w.proves()
-		w.calm()
+		w.waits("nobody gets through any more", func() { w.calm(); w.proves(); w.calm() })
 		w.mark()
 		w.waits("the relay does not stop", w.stop)
 	}
@@ -90,7 +88,7 @@ func (w *world) waits(failing string, wait func()) {
 	go func() { defer close(done); wait() }()
 	limit := time.Hour
 	if !w.script.virtual {
-		limit = 2 * w.long()
+		limit = 6 * w.long()
 	}
 	select {
 	case <-done:
