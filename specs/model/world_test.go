@@ -225,9 +225,16 @@ func (w *world) books(account actors.Account) (found []violation) {
 	if caused, told := total(w.bombs.caused), total(w.reports); caused != told {
 		found = append(found, violation{what: wrong, text: fmt.Sprintf("of %d crashes %d were told of", caused, told)})
 	}
-	delivered := account.Delivered.Frames
-	if heard > delivered || w.script.virtual && heard != delivered || account.Taken.Frames > said {
-		found = append(found, violation{what: wrong, text: fmt.Sprintf("said %d, heard %d, but: %v", said, heard, account)})
+	tells := func(what verdict) {
+		found = append(found, violation{what: what, text: fmt.Sprintf("said %d, heard %d, but: %v", said, heard, account)})
+	}
+	switch delivered := account.Delivered.Frames; {
+	case account.Taken.Frames > said:
+		tells(wrong)
+	case heard > delivered:
+		tells(repeated)
+	case heard < delivered && w.script.virtual: // over pipes what is written is heard
+		tells(lost)
 	}
 	return found
 }
