@@ -61,14 +61,25 @@ func TestAUserThatIsGivenUpHasToRest(t *testing.T) {
 	})
 }
 
-// Who was waiting and left meanwhile is not let in, and who waits is, when the one before has rested.
-func TestWhoWaitsForARestMayLeave(t *testing.T) {
+// withResting plays a scene with a user that was just given up, in virtual time.
+func withResting(t *testing.T, scene func(s *stage, user *actor.PID, key frames.Key), options ...actor.PropsOption) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		registry, first, second := s.probe(), s.probe(), s.probe()
 		key := frames.Key("\x30\x01b")
-		user := s.user(key, registry)
+		user := s.system.Root.Spawn(UserProps(s.shared, Name(key), s.probe().PID).Clone(options...))
 		s.system.Root.Send(user, GiveUp{})
+		scene(s, user, key)
+		s.system.Root.Stop(user)
+		s.shared.Wait()
+		after(2 * time.Second) // Proto.Actor counts dead letters for a second
+	})
+}
+
+// Who was waiting and left meanwhile is not let in, and who waits is, when the one before has rested.
+func TestWhoWaitsForARestMayLeave(t *testing.T) {
+	withResting(t, func(s *stage, user *actor.PID, key frames.Key) {
+		first, second := s.probe(), s.probe()
 		impatient, patient := s.login(key, first.PID, nil), s.login(key, second.PID, nil)
 		s.system.Root.Send(user, Join{Login: impatient, Seq: 1})
 		s.system.Root.Send(user, Join{Login: patient, Seq: 2})
@@ -80,27 +91,21 @@ func TestWhoWaitsForARestMayLeave(t *testing.T) {
 		}
 		s.system.Root.Stop(user)
 		next[Orphaned](t, second)
-		s.shared.Wait()
-		after(2 * time.Second) // as above
 	})
 }
 
 // A rest that is over when the next has begun already does not cut that short, nor makes it last longer.
 func TestARestThatWasOverIsNotTheNext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		registry, connection := s.probe(), s.probe()
-		key := frames.Key("\x30\x01b")
-		busy := actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
-			return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
-				if _, ok := envelope.Message.(walk); ok {
-					<-time.After(100 * time.Millisecond)
-				}
-				next(ctx, envelope)
+	busy := actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
+		return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
+			if _, ok := envelope.Message.(walk); ok {
+				<-time.After(100 * time.Millisecond)
 			}
-		})
-		user := s.system.Root.Spawn(UserProps(s.shared, Name(key), registry.PID).Clone(busy))
-		s.system.Root.Send(user, GiveUp{}) // until 100 ms
+			next(ctx, envelope)
+		}
+	})
+	withResting(t, func(s *stage, user *actor.PID, key frames.Key) { // until 100 ms
+		connection := s.probe()
 		after(50 * time.Millisecond)
 		s.system.Root.Send(user, walk{})   // from 50 to 150 ms
 		s.system.Root.Send(user, GiveUp{}) // at 150 ms, so until 350 ms; rested of the first comes after it
@@ -110,52 +115,42 @@ func TestARestThatWasOverIsNotTheNext(t *testing.T) {
 		if took := time.Since(began); took != 300*time.Millisecond {
 			t.Errorf("it waited %v", took)
 		}
-		s.system.Root.Stop(user)
-		s.shared.Wait()
-		after(2 * time.Second) // as above
-	})
+	}, busy)
 }
 
 // Who waits for a rest has an answer when the actor is stopped.
 func TestWhoWaitsForARestIsAnsweredWhenItStops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		registry, connection := s.probe(), s.probe()
-		key := frames.Key("\x30\x01b")
-		user := s.user(key, registry)
-		s.system.Root.Send(user, GiveUp{})
+	withResting(t, func(s *stage, user *actor.PID, key frames.Key) {
+		connection := s.probe()
 		s.system.Root.Send(user, Join{Login: s.login(key, connection.PID, nil), Seq: 1})
 		after(time.Millisecond)
 		s.system.Root.Stop(user)
 		if m := next[Rejected](t, connection); m.Code != frames.Internal {
 			t.Errorf("rejected with %v", m.Code)
 		}
-		s.shared.Wait()
-		after(2 * time.Second) // as above
 	})
 }
 
 // Who has left is not kept until the rest is over.
 func TestWhoLeavesDuringARestIsForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t)
-		registry, connection := s.probe(), s.probe()
-		u := &user{shared: s.shared, registry: registry.PID, name: "\x30\x01b", walking: walking{last: &stranger}}
-		u.mail = NewMailbox(s.shared, u.quarantine)
-		pid := s.system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return &UserActor{u} }, u.mail.Props()))
-		s.system.Root.Send(pid, GiveUp{})
+	var actorOf *user
+	keeps := actor.WithReceiverMiddleware(func(next actor.ReceiverFunc) actor.ReceiverFunc {
+		return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
+			actorOf = ctx.(interface{ Actor() actor.Actor }).Actor().(*UserActor).user
+			next(ctx, envelope)
+		}
+	})
+	withResting(t, func(s *stage, user *actor.PID, key frames.Key) {
+		connection := s.probe()
 		for seq := range uint64(100) {
-			login := s.login(frames.Key(u.name), connection.PID, nil)
-			s.system.Root.Send(pid, Join{Login: login, Seq: 2 * seq})
+			login := s.login(key, connection.PID, nil)
+			s.system.Root.Send(user, Join{Login: login, Seq: 2 * seq})
 			login.over.Store(true)
-			s.system.Root.Send(pid, Leave{Login: login, Seq: 2*seq + 1})
+			s.system.Root.Send(user, Leave{Login: login, Seq: 2*seq + 1})
 		}
 		after(time.Millisecond)
-		if len(u.next) > 0 {
-			t.Errorf("%d logins are kept", len(u.next))
+		if len(actorOf.next) > 0 {
+			t.Errorf("%d logins are kept", len(actorOf.next))
 		}
-		s.system.Root.Stop(pid)
-		s.shared.Wait()
-		after(2 * time.Second) // as above
-	})
+	}, keeps)
 }
