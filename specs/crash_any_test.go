@@ -29,7 +29,6 @@ var conversing = []struct {
 	{kind: supervisor.KindUser, messages: []string{"Take", "Hear"}, spare: 2},
 	{kind: supervisor.KindUser, messages: []string{"Take", "Hear"}, spare: 3},
 	{kind: supervisor.KindUser, messages: []string{"unavailable"}, nobody: true},
-	{kind: supervisor.KindUser, messages: []string{"walk"}, with: crashing},
 	{kind: supervisor.KindUser, messages: []string{"GiveUp", "rested"}, with: crashing, change: impatient, rests: true},
 	{kind: supervisor.KindRegistry, messages: []string{"Join", "Leave", "Introduce", "Vacate", "Terminated"}},
 	{kind: supervisor.KindRegistry, messages: []string{"Terminated"}, with: stopping, alone: true},
@@ -135,10 +134,12 @@ var _ = Describe("Crashing on any message", func() {
 	}, SpecTimeout(patience))
 })
 
-// isTried reports whether a message is in a table, or one of those that begin and end an actor, which specs/model has crash.
+// isTried reports whether a message is in a table, or has its test elsewhere: those that begin and end an actor in specs/model.
 func isTried(at spot) bool {
 	switch at.message {
 	case "Started", "Stopping", "Stopped", "Restarting":
+		return true
+	case "walk": // what is behind a frame that is put aside: actors, TestAUserThatAlwaysCrashesComesToAnEnd
 		return true
 	}
 	for _, c := range conversing {
