@@ -210,7 +210,6 @@ var _ = Describe("A host", func() {
 				return props.Clone(actor.WithSenderMiddleware(wrapping))
 			}
 		})
-		h.system.Root.WithSenderMiddleware(wrapping)
 		for range 2 {
 			alice, bob := h.relays[0].session(ctx)
 			flood := alice.floods(bob)
