@@ -170,12 +170,3 @@ func (c *Config) tcp() listener.TCP {
 		KeepAlive: c.KeepAlive, Interval: c.KeepAliveInterval, Probes: c.KeepAliveProbes, UserTimeout: c.UserTimeout,
 	}
 }
-
-// mostConnections is the default of Connections. Some files are left for listeners, logs, and those who are turned away.
-func mostConnections() int {
-	const usual, others = 10_000, 64
-	if limit, ok := fileLimit(); ok && limit < usual+others {
-		return max(int(limit)-others, 1) //nolint:gosec // it is small
-	}
-	return usual
-}

@@ -53,7 +53,7 @@ func (c *Config) settings() []setting {
 		number("AskedOf", &c.AskedOf, 64, 1, many),
 		number("AskedOfPerAddress", &c.AskedOfPerAddress, 8, 1, many).orOff(),
 		number("Sessions", &c.Sessions, 1024, 1, many),
-		number("Connections", &c.Connections, mostConnections(), 1, many),
+		connections(&c.Connections),
 		number("OnlinePerAddress", &c.OnlinePerAddress, 64, 1, many).orOff(),
 		number("AnonymousPerAddress", &c.AnonymousPerAddress, 10, 1, many).orOff(),
 		optional("EarlyRefusal", &c.EarlyRefusal, EarlyRefusal{100, 30, 1000}, EarlyRefusal{From: Off}, c.EarlyRefusal.check),
@@ -122,6 +122,27 @@ func number(name string, is *int, initial, least, most int) *field[int] {
 		}
 		return fmt.Sprintf("must be from %d to %d", least, most)
 	}}
+}
+
+// connections has a default, and a maximum, of what the process's file limit allows. Some files are left for listeners, logs, and
+// those who are turned away.
+func connections(is *int) *field[int] {
+	const usual, others = 10_000, 64
+	f := number("Connections", is, usual, 1, 1<<20)
+	limit, ok := fileLimit()
+	if !ok || limit >= 1<<20 {
+		return f
+	}
+	allowed := max(int(limit)-others, 1) //nolint:gosec // it was just compared
+	f.initial = min(usual, allowed)
+	in := f.wrong
+	f.wrong = func() string {
+		if *is > allowed {
+			return fmt.Sprintf("must be at most %d, as this process may open %d files; raise that (ulimit -n), or lower this", allowed, limit)
+		}
+		return in()
+	}
+	return f
 }
 
 func span(name string, is *time.Duration, initial, least time.Duration) *field[time.Duration] {
