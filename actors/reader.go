@@ -116,7 +116,7 @@ func (r *reader) read() (late *frames.Refusal, err error) {
 		return nil, nil
 	case r.rings(err):
 		r.armed = time.Time{}
-		return r.clock.late(time.Now(), r.socket.sent), nil
+		return r.clock.late(time.Now(), r.socket.written()), nil
 	}
 	return nil, err
 }
@@ -157,7 +157,7 @@ func (r *reader) idle() {
 	if len(r.have) == 0 {
 		r.drop()
 	}
-	next := r.clock.waits(time.Now(), len(r.have) > 0, r.moved, r.login.Load() != nil)
+	next := r.clock.waits(time.Now(), len(r.have) > 0, r.moved, r.login.Load() != nil, r.socket.written())
 	r.moved = false
 	if next.IsZero() || !r.armed.IsZero() && !next.Before(r.armed) {
 		return // a deadline that comes too early does no harm: one looks at the clock, and reads on
