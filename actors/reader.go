@@ -115,7 +115,7 @@ func (r *reader) read() (late *frames.Refusal, err error) {
 		r.moved = true
 		return nil, nil
 	case r.rings(err):
-		r.armed = time.Time{}
+		r.arm(time.Time{})
 		return r.clock.late(time.Now(), r.socket.written()), nil
 	}
 	return nil, err
@@ -162,8 +162,13 @@ func (r *reader) idle() {
 	if next.IsZero() || !r.armed.IsZero() && !next.Before(r.armed) {
 		return // a deadline that comes too early does no harm: one looks at the clock, and reads on
 	}
-	r.armed = next
-	_ = r.conn.SetReadDeadline(next)
+	r.arm(next)
+}
+
+// arm has the next read end at that time; with the zero time it does not.
+func (r *reader) arm(t time.Time) {
+	r.armed = t
+	_ = r.conn.SetReadDeadline(t)
 	if r.quit.Load() { // the deadline that is to wake us may have been set just before
 		_ = r.conn.SetReadDeadline(past)
 	}
