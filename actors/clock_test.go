@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"io"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func (b *bob) isTold(code frames.Code, request frames.Type, number uint64) {
 		b.t.Errorf("told %v, %v; want %v for %v, number %d", told, err, code, request, number)
 	}
 	_ = b.conn.SetReadDeadline(time.Now().Add(lingering + justBefore))
-	if n, err := b.conn.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+	if n, err := b.conn.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
 		b.t.Errorf("%d bytes more, %v", n, err)
 	}
 }
@@ -30,7 +31,7 @@ func (b *bob) isTold(code frames.Code, request frames.Type, number uint64) {
 func (b *bob) isWaitedFor(d time.Duration) {
 	b.t.Helper()
 	_ = b.conn.SetReadDeadline(time.Now().Add(d - justBefore))
-	if n, err := b.conn.Read(make([]byte, 1)); n > 0 || err == io.EOF {
+	if n, err := b.conn.Read(make([]byte, 1)); n > 0 || errors.Is(err, io.EOF) {
 		b.t.Fatalf("told something too early: %d bytes, %v", n, err)
 	}
 	_ = b.conn.SetReadDeadline(time.Time{})
