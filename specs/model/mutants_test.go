@@ -119,9 +119,6 @@ var mutants = []mutant{
 	{"never says UNAVAILABLE", "leaked", []edit{{
 		"delayed.go", "func() { shared.send(self, unavailable{}) }", "func() {\n			if !rarely(10) {\n				shared.send(self, unavailable{})\n			}\n		}",
 	}}},
-	{"forgets what it was about to call unavailable when a client leaves", "leaked", []edit{{
-		"user.go", "	u.delayed.stop()\n", "",
-	}}},
 	{"drops what a goroutine was about to run that exits", "leaked", []edit{{
 		"worker.go", "range append(w.ready, w.runs)", "range []*Mailbox{w.runs}",
 	}}},
