@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"io"
 	"net"
 	"runtime"
 	"time"
@@ -107,7 +106,11 @@ func takeLeave(conn net.Conn, word []byte) {
 		_ = half.CloseWrite()
 	}
 	if conn.SetReadDeadline(time.Time{}) == nil { // the reader was stopped by one
-		_, _ = io.Copy(io.Discard, conn)
+		for bin := make([]byte, 512); ; { // there may be thousands of these
+			if _, err := conn.Read(bin); err != nil {
+				return
+			}
+		}
 	}
 }
 
