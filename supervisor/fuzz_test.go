@@ -74,8 +74,11 @@ func rsaKey(seed byte) []byte {
 // round is what the hostile user says and, when all of that has had its outcome, the honest one.
 type round [2][]byte
 
-// most is how much the hostile user says at most, or little more.
-const most = 256 << 10
+// How much the hostile user says at most, or little more, and in how many rounds, which take a second each.
+const (
+	mostBytes  = 256 << 10
+	mostRounds = 1000
+)
 
 // rounds reads a script: commands of a byte, and their arguments. What it lacks at its end is zeroes.
 func rounds(script []byte, how byte) (all []round) {
@@ -90,7 +93,7 @@ func rounds(script []byte, how byte) (all []round) {
 	}
 	s := bytes.NewBuffer(script)
 	arg := func() byte { b, _ := s.ReadByte(); return b }
-	for said := 0; s.Len() > 0 && said < most; {
+	for said := 0; s.Len() > 0 && said < mostBytes && len(all) < mostRounds; {
 		before := len(now[hostile])
 		switch arg() % 4 {
 		case 0: // so many bytes, as they are
