@@ -137,7 +137,7 @@ func FuzzStream(f *testing.F) {
 		if !sameFrames(got, want) {
 			t.Errorf("Read found %d frames, want %d", len(got), len(want))
 		}
-		switch {
+		switch { // of a frame of which nothing but the header came, Read says that it is cut off by an io.EOF
 		case tooLarge && refusedAs(t, err) != frames.TooLarge,
 			!tooLarge && len(rest) == 0 && !errors.Is(err, io.EOF),
 			!tooLarge && len(rest) > 0 && errors.Is(err, io.EOF) && len(rest) != frames.HeaderSize,
