@@ -15,7 +15,6 @@ test: ## go test ./...
 race: ## whatever runs in several goroutines, under the race detector
 mutants: ## does the model find every fault that is built into the relay? Some minutes
 fuzz: ## every fuzz target, FUZZTIME each (10s)
-fuzz: export FUZZTIME ?= 10s
 example: ## the Python client against a relay built just now
 format tidy vet lint test race mutants fuzz example:
 	@.ci/run $@

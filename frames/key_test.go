@@ -2,8 +2,6 @@ package frames_test
 
 import (
 	"bytes"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/asn1"
 	"encoding/json"
 	"errors"
@@ -39,6 +37,8 @@ func spki(t testing.TB, modulus, exponent *big.Int) []byte {
 	return der
 }
 
+var exponent65537 = big.NewInt(65537)
+
 // modulus returns an odd number of n bits.
 func modulus(n int) *big.Int {
 	m := new(big.Int).Lsh(big.NewInt(1), uint(n-1))
@@ -47,7 +47,7 @@ func modulus(n int) *big.Int {
 
 func TestCheckKey(t *testing.T) {
 	alice := publicKey(t, "alice")
-	e := big.NewInt(65537)
+	e := exponent65537
 	edit := func(at int, to ...byte) []byte { // alice's key with other bytes at a place
 		k := bytes.Clone(alice)
 		copy(k[at:], to)
@@ -142,46 +142,4 @@ func TestAKeyDoesNotPrint(t *testing.T) {
 			t.Errorf("prints as %s", s)
 		}
 	}
-}
-
-// FuzzCheckKey holds the walk over the bytes against crypto/x509: what passes is what x509 reads and writes back the same.
-func FuzzCheckKey(f *testing.F) {
-	for _, name := range []string{"alice", "bob", "carol"} {
-		f.Add([]byte(publicKey(f, name)))
-	}
-	f.Add(spki(f, modulus(2048), big.NewInt(3)))
-	f.Fuzz(func(t *testing.T, der []byte) {
-		passes := frames.DefaultKeys().Check(der) == nil
-		sane := false
-		if public, err := x509.ParsePKIXPublicKey(der); err == nil {
-			if key, ok := public.(*rsa.PublicKey); ok {
-				again, err := x509.MarshalPKIXPublicKey(key)
-				size := key.N.BitLen()
-				sane = err == nil && bytes.Equal(again, der) && key.E == 65537 && size >= 2048 && size <= 4096 && key.N.Bit(0) == 1
-			}
-		}
-		if passes != sane {
-			t.Errorf("passes: %v; x509 would take it: %v", passes, sane)
-		}
-	})
-}
-
-func FuzzSplitKey(f *testing.F) {
-	f.Add([]byte(publicKey(f, "alice")), false)
-	f.Add([]byte("\x30\x00text"), false)
-	f.Add(bytes.Repeat([]byte{0x80}, 200), true)
-	f.Fuzz(func(t *testing.T, p []byte, seed bool) {
-		keys := frames.Keys{SeedRaw: seed}
-		key, rest, err := keys.Split(p)
-		if err != nil {
-			return
-		}
-		if len(key) == 0 || len(key) > frames.MaxKey || !bytes.Equal(append(bytes.Clone(key), rest...), p) {
-			t.Fatalf("%v and %d bytes out of %d", key, len(rest), len(p))
-		}
-		again, none, err := keys.Split(key)
-		if err != nil || !bytes.Equal(again, key) || len(none) > 0 {
-			t.Errorf("the key alone is split otherwise: %v", err)
-		}
-	})
 }

@@ -163,7 +163,7 @@ func startRelayWith(b *bomb, change ...func(*supervisor.Config)) *relay {
 		Expect(err).NotTo(HaveOccurred())
 	}, append(change, func(c *supervisor.Config) {
 		c.Props = mined(t, charges)
-		c.Log.Logger.SetOutput(io.MultiWriter(GinkgoWriter, &t.log))
+		c.Log.Logger.SetOutput(io.MultiWriter(logged.log(), &t.log))
 		c.Log.Logger.AddHook(t)
 	})...)
 	for _, c := range charges {

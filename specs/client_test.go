@@ -33,7 +33,7 @@ func freshKey(bits int) frames.Key {
 	modulus.SetBit(modulus, 0, 1).SetBit(modulus, bits-1, 1)
 	der, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: modulus, E: 65537})
 	Expect(err).NotTo(HaveOccurred())
-	return der
+	return logged.key(der)
 }
 
 // connect opens a connection for somebody with a key of their own.
@@ -70,15 +70,15 @@ func (r *relay) session(ctx context.Context) (alice, bob *client) {
 func (c *client) meets(ctx context.Context, other *client) {
 	GinkgoHelper()
 	c.asks(ctx, other)
-	other.says(frames.AcceptSession{Peer: c.key, Sealed: []byte("yes")})
-	Expect(c.hears(ctx)).To(Equal(frames.AcceptSession{Peer: other.key, Sealed: []byte("yes")}))
+	other.says(frames.AcceptSession{Peer: c.key, Sealed: mark})
+	Expect(c.hears(ctx)).To(Equal(frames.AcceptSession{Peer: other.key, Sealed: mark}))
 }
 
 // asks has a StartSession reach the other.
 func (c *client) asks(ctx context.Context, other *client) {
 	GinkgoHelper()
-	c.says(frames.StartSession{Peer: other.key, Sealed: []byte("will you?")})
-	Expect(other.hears(ctx)).To(Equal(frames.StartSession{Peer: c.key, Sealed: []byte("will you?")}))
+	c.says(frames.StartSession{Peer: other.key, Sealed: mark})
+	Expect(other.hears(ctx)).To(Equal(frames.StartSession{Peer: c.key, Sealed: mark}))
 }
 
 // tcp is the connection, where it is one of TCP.

@@ -68,10 +68,10 @@ func (v conversation) steps(alice, bob *client) (all []step) {
 	add(bob, frames.Login{Key: bob.key}, bob, frames.LoginAccepted{})
 	add(alice, rawType(0x7f), alice, refused(0x7f, frames.Unsupported))
 	if v.nobody {
-		add(alice, frames.StartSession{Peer: frames.Key{0x30, 0}}, alice, refused(frames.TypeStart, frames.Unavailable))
+		add(alice, frames.StartSession{Peer: frames.Key{0x30, 0}, Sealed: mark}, alice, refused(frames.TypeStart, frames.Unavailable))
 	}
-	add(alice, frames.StartSession{Peer: bob.key}, bob, frames.StartSession{Peer: alice.key, Sealed: []byte{}})
-	add(bob, frames.AcceptSession{Peer: alice.key}, alice, frames.AcceptSession{Peer: bob.key, Sealed: []byte{}})
+	add(alice, frames.StartSession{Peer: bob.key, Sealed: mark}, bob, frames.StartSession{Peer: alice.key, Sealed: mark})
+	add(bob, frames.AcceptSession{Peer: alice.key, Sealed: mark}, alice, frames.AcceptSession{Peer: bob.key, Sealed: mark})
 	add(bob, message(alice, "2"), alice, message(bob, "2"))
 	all = append(all, step{alice, []frames.Frame{message(bob, "1"), rawType(0x7f)}, map[*client][]any{ // which flush comes for
 		bob: {message(alice, "1")}, alice: {beError(0x7f, alice.said+2, frames.Unsupported)},

@@ -2,6 +2,7 @@ package specs_test
 
 import (
 	"bytes"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -29,7 +30,7 @@ var _ = Describe("Running the daemon", Ordered, func() {
 	start := func(ctx SpecContext) (*gexec.Session, *relay) {
 		log := gbytes.NewBuffer()
 		command := exec.Command(binary, "--listen", "127.0.0.1:0", "--log-format", "json")
-		process, err := gexec.Start(command, GinkgoWriter, log)
+		process, err := gexec.Start(command, GinkgoWriter, io.MultiWriter(log, logged.log()))
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func(ctx SpecContext) { Eventually(ctx, process.Kill()).Should(gexec.Exit()) })
 		Eventually(ctx, log).Should(gbytes.Say(`relay ready`))

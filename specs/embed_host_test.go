@@ -296,7 +296,7 @@ func newRelay() *supervisor.Relay {
 
 func silent() *logrus.Entry {
 	log := logrus.New()
-	log.SetOutput(GinkgoWriter)
+	log.SetOutput(logged.log())
 	return logrus.NewEntry(log)
 }
 

@@ -60,7 +60,7 @@ func hosts(ctx SpecContext, directive actor.Directive, change ...func(*superviso
 	GinkgoHelper()
 	needsInside("the relays are part of a program")
 	log := logrus.New()
-	log.SetOutput(GinkgoWriter)
+	log.SetOutput(logged.log())
 	h := &hosting{system: supervisor.NewSystem(logrus.NewEntry(log))}
 	h.leavesNothing()
 	a := &host{spawned: make(chan *actor.PID, 3)}

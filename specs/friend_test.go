@@ -24,6 +24,7 @@ func identity(name string) *sdk.Identity {
 	Expect(err).NotTo(HaveOccurred())
 	self, err := sdk.ParseIdentity(text)
 	Expect(err).NotTo(HaveOccurred())
+	logged.key(self.Key())
 	return self
 }
 

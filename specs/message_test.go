@@ -216,7 +216,7 @@ func noise(n int) []byte {
 	for i := range b {
 		b[i] = byte(rand.Uint32())
 	}
-	return b
+	return logged.markedAs("a part or a body", b)
 }
 
 // sendNumbered sends messages numbered from 0, many in a write.

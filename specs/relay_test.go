@@ -54,7 +54,7 @@ func spawnRelay(spawn func(*supervisor.Relay, *logrus.Entry), change ...func(*su
 	GinkgoHelper()
 	before := gleak.Goroutines()
 	log := logrus.New()
-	log.SetOutput(GinkgoWriter)
+	log.SetOutput(logged.log())
 	log.SetLevel(logrus.TraceLevel)
 	bugs := &bugHook{}
 	log.AddHook(bugs)

@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	"github.com/onsi/ginkgo/v2/types"
 	. "github.com/onsi/gomega"
+	"github.com/sirupsen/logrus"
 )
 
 // running is a relay to run the specs against, instead of one in this process:
@@ -31,6 +32,16 @@ var _ = BeforeSuite(func() {
 		AbortSuite(fmt.Sprintf("there is no relay at %s: %v", *running, err))
 	}
 	_ = conn.Close()
+})
+
+// Nothing of what all specs had their relays log may be a secret, and the one that is logged on purpose must be found.
+var _ = AfterSuite(func() {
+	Expect(logged.leaked()).To(BeEmpty(), "%v", logged.where)
+	control := logged.markedAs("the control", random(16))
+	log := logrus.New()
+	log.SetOutput(logged.log())
+	log.WithField("why", fmt.Sprintf("panic on %q", control)).Error("this is no crash but the control of a search")
+	Expect(logged.leaked()).To(Equal(map[string]int{"the control": 2}))
 })
 
 // needsInside skips a spec that looks into the relay, when there is only one to talk to.
