@@ -2,6 +2,8 @@ package actors
 
 import (
 	"net"
+	"strconv"
+	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
@@ -66,11 +68,14 @@ func (c *ConnectionActor) start(ctx actor.Context) {
 	c.out.socket, c.out.connection = socket, ctx.Self()
 	c.reader = newReader(c.shared, c.conn, socket, ctx.Self())
 	if c.shared.debugs() {
-		c.log(ctx).WithField("remote", c.conn.RemoteAddr().String()).Debug("connection opened")
+		c.log(ctx).WithField("remote", printable(c.conn.RemoteAddr().String())).Debug("connection opened")
 	}
 	c.shared.running.Add(1)
 	go c.reader.run() // ends with the stream, at the latest when stop closes the socket
 }
+
+// printable is a text of the host's or of a client's as it may stand in a log of any format: JSON lets some control characters through.
+func printable(s string) string { return strings.Trim(strconv.QuoteToASCII(s), `"`) }
 
 func (c *ConnectionActor) log(ctx actor.Context) *logrus.Entry {
 	return c.shared.Log.WithField("connection", ctx.Self().Id)

@@ -3,6 +3,7 @@ package actors
 import (
 	"fmt"
 	"log/slog"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 
@@ -150,11 +151,22 @@ func NewCrash(value any) *Crash {
 func (c *Crash) String() string {
 	switch v := c.Value.(type) {
 	case runtime.Error:
-		return v.Error()
+		if isGos(v) {
+			return v.Error()
+		}
 	case bug:
 		return string(v)
 	}
 	return fmt.Sprintf("panic with a value of type %T", c.Value)
+}
+
+// isGos reports whether an error is of Go's runtime, and not of somebody who has a method with that name.
+func isGos(err runtime.Error) bool {
+	t := reflect.TypeOf(err)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.PkgPath() == "runtime"
 }
 
 // LogValue keeps the value out of Proto.Actor's own log.

@@ -1,6 +1,9 @@
 package actors
 
 import (
+	"fmt"
+	"io"
+	"log/slog"
 	"net"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -28,12 +31,14 @@ type (
 	// Introduce is a StartSession to somebody whose UserActor the sender does not know. It is passed on as Hear, or, where
 	// nobody has the key, answered with Answered.
 	Introduce struct {
+		quiet
 		To  string // the key's Name
 		Run *Run
 	}
 	// Vacate is a UserActor's word that it has nobody and nothing. If Heard is all the Registry sent it, the Registry forgets it and
 	// answers Vacated; else there is no answer, and the UserActor will find what was sent.
 	Vacate struct {
+		quiet
 		Key   string // its Name
 		User  *actor.PID
 		Heard uint64
@@ -56,13 +61,17 @@ type (
 	// Ended says that nothing is left of what there was with a peer, whose connection ended. It is answered with LetGo, and
 	// nothing is sent to that peer after it.
 	Ended struct {
+		quiet
 		Peer string // the key's Name
 		User *actor.PID
 		To   string // the recipient's Name
 		over *Shared
 	}
 	// LetGo answers Ended.
-	LetGo struct{ Peer string }
+	LetGo struct {
+		quiet
+		Peer string
+	}
 	// Vacated answers Vacate: nobody can reach this UserActor any more.
 	Vacated struct{}
 	// GiveUp says that this UserActor crashes too often: it closes its connection, which ends its sessions, and has the next
@@ -129,8 +138,15 @@ type (
 	Drained struct{ Connection *actor.PID }
 )
 
-// quiet marks messages that may well outlive whom they are for. Proto.Actor does not log them as dead letters.
+// quiet marks messages that may well outlive whom they are for. Proto.Actor does not log them as dead letters, and whoever prints
+// them prints nothing of a client's.
 type quiet struct{}
+
+// Format implements fmt.Formatter.
+func (quiet) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "(a message of the relay's)") }
+
+// LogValue implements slog.LogValuer.
+func (q quiet) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(q)) }
 
 // IgnoreDeadLetterLogging implements actor.IgnoreDeadLetterLogging.
 func (quiet) IgnoreDeadLetterLogging() {}

@@ -50,6 +50,9 @@ func Read(r io.Reader, maxPayload int) (Raw, error) {
 	}
 	f.Payload = make([]byte, binary.BigEndian.Uint32(header[1:]))
 	if _, err := io.ReadFull(r, f.Payload); err != nil {
+		if errors.Is(err, io.EOF) { // behind a header it is none
+			err = io.ErrUnexpectedEOF
+		}
 		return f, fmt.Errorf("the payload is cut off: %w", err)
 	}
 	return f, nil

@@ -3,6 +3,7 @@ package frames_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -60,6 +61,17 @@ func TestWhichCodesClose(t *testing.T) {
 	for c := frames.Code(0); c <= frames.LastCode+1; c++ {
 		if c.Closes() != closing[c] {
 			t.Errorf("%v closes: %v", c, c.Closes())
+		}
+	}
+}
+
+// A stream that ends behind a header has not ended between frames.
+func TestReadTellsAFrameThatIsCutOffFromTheEnd(t *testing.T) {
+	whole := []byte{4, 0, 0, 0, 2, 'a', 'b'}
+	for n := range whole {
+		_, err := frames.Read(bytes.NewReader(whole[:n]), frames.MaxPayload)
+		if ended := errors.Is(err, io.EOF); err == nil || ended != (n == 0) {
+			t.Errorf("after %d bytes: %v", n, err)
 		}
 	}
 }

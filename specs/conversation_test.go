@@ -47,7 +47,7 @@ func (v conversation) happens(ctx context.Context) error {
 		pair = append(pair, c)
 	}
 	for i, s := range v.steps(pair[0], pair[1]) {
-		if err := s.happens(heard); err != nil {
+		if err := s.happens(ctx, heard); err != nil {
 			return fmt.Errorf("in step %d: %w", i+1, err)
 		}
 	}
@@ -91,7 +91,7 @@ func (endless) Append(b []byte) []byte {
 }
 func (endless) Type() frames.Type { return frames.TypeMessage }
 
-func (s step) happens(all <-chan heard) error {
+func (s step) happens(ctx context.Context, all <-chan heard) error {
 	var b []byte
 	for _, f := range s.says {
 		b = f.Append(b)
@@ -100,7 +100,12 @@ func (s step) happens(all <-chan heard) error {
 		return cost(err)
 	}
 	for len(s.hear) > 0 {
-		h := <-all
+		var h heard
+		select {
+		case h = <-all:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		if err := h.matches(s.hear[h.by]); err != nil {
 			return err
 		}

@@ -96,6 +96,9 @@ var _ = Describe("Crashing on any message", func() {
 						for b.left.Load() > 0 && ctx.Err() == nil {
 							leads(2)
 							talk.alone = c.alone
+							if c.rests { // who was given up has to wait, and others do not
+								talk.keys = []frames.Key{freshKey(2048), freshKey(2048)}
+							}
 							err := talk.happens(ctx)
 							Expect(err).To(Or(Succeed(), MatchError(errCost)))
 							Expect(err == nil || !costsNothing).To(BeTrue(), "this costs nothing: %v", err)

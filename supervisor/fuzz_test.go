@@ -137,7 +137,7 @@ func seeds() (all [][]byte) {
 
 // play plays all rounds at a relay, and compares.
 func play(t *testing.T, system *actor.ActorSystem, log *logrus.Entry, all []round, cuts []byte, how byte) {
-	relay, err := supervisor.New(supervisor.Config{Log: log})
+	relay, err := supervisor.New(supervisor.Config{Log: log, NoRateLimits: true, LoginTime: time.Hour, FrameTime: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
