@@ -48,3 +48,9 @@ build: ## the programs, into bin/
 
 run: build ## a relay on port 8000
 	bin/blubbel-server
+
+.PHONY: stops
+stops: STOPS = 50
+stops: SEED = 0
+stops: ## stop so many daemons under load (STOPS=50), from SEED on (0 draws one)
+	go test -count=1 -timeout=$$(($(STOPS) * 20 + 60))s ./specs/daemon -run='^TestStopUnderLoad$$' -v -args -stops=$(STOPS) -seed=$(SEED)
