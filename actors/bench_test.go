@@ -27,7 +27,7 @@ func fill(b []byte, size int, peers ...frames.Key) ([]byte, int) {
 	body := make([]byte, size)
 	for n := 0; ; n++ {
 		f := frames.Message{Peer: peers[n%len(peers)], Body: body}
-		if n == mostFrames || len(b)+frames.HeaderSize+len(f.Peer)+size > largeBuffer {
+		if n == ChunkFrames || len(b)+frames.HeaderSize+len(f.Peer)+size > largeBuffer {
 			return b, n
 		}
 		b = f.Append(b)

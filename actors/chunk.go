@@ -19,6 +19,7 @@ type Login struct {
 	Connection *actor.PID // writes what is for the client
 	User       *actor.PID // set by the UserActor before it answers Joined
 	shared     *Shared
+	address    *Address // where it comes from; nil if from no address
 	over       atomic.Bool
 	worker     *worker // that sends Join or Joined; see ride
 }

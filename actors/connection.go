@@ -20,6 +20,7 @@ import (
 type ConnectionActor struct {
 	shared   *Shared
 	conn     net.Conn
+	entry    *Admission
 	registry *actor.PID
 	mail     *Mailbox
 	state    actor.ReceiveFunc
@@ -33,9 +34,9 @@ type ConnectionActor struct {
 	stopped  bool // it has let go of what is written
 }
 
-// ConnectionProps makes a ConnectionActor that owns conn.
-func ConnectionProps(shared *Shared, conn net.Conn, registry *actor.PID) *actor.Props {
-	c := &ConnectionActor{shared: shared, conn: conn, registry: registry}
+// ConnectionProps makes a ConnectionActor that owns conn, and what conn counts for at the door; nil if it does not.
+func ConnectionProps(shared *Shared, conn net.Conn, entry *Admission, registry *actor.PID) *actor.Props {
+	c := &ConnectionActor{shared: shared, conn: conn, entry: entry, registry: registry}
 	c.mail = NewMailbox(shared, c.quarantine)
 	c.out = output{shared: shared, conn: conn, mail: c.mail}
 	return actor.PropsFromProducer(func() actor.Actor { return c }, c.mail.Props())
@@ -84,13 +85,14 @@ func (c *ConnectionActor) leave(ctx actor.Context) {
 // stop lets go of everything, whatever led here. Who is stopped by a crash, or from above, says so to the client where that
 // does not take long.
 func (c *ConnectionActor) stop(ctx actor.Context) {
+	defer c.entry.Close()
 	code := frames.ShuttingDown
 	if c.mail.crashed {
 		code = frames.Internal
 	}
 	parts := !c.leaving && c.reader != nil && c.out.between()
 	if !parts {
-		c.out.close()
+		closeAnyway(c.conn)
 	}
 	if c.login != nil {
 		c.login.over.Store(true)
@@ -239,10 +241,16 @@ func (c *ConnectionActor) answer(run *Run, code frames.Code, text string) {
 func (c *ConnectionActor) join(ctx actor.Context, run *Run, key frames.Key) {
 	c.asking = run
 	if err := c.shared.Keys.Check(key); err != nil {
+		c.entry.punish(badLogin)
 		c.refuseLogin(frames.BadKey, refusalOf(err).Text)
 		return
 	}
+	if !c.entry.logIn() {
+		c.turnAway()
+		return
+	}
 	c.login = NewLogin(c.shared, key, ctx.Self())
+	c.login.address = c.entry.from()
 	c.state = c.joining
 	c.login.Ride(c.mail)
 	ctx.Send(c.registry, Join{Login: c.login})
@@ -256,7 +264,20 @@ func (c *ConnectionActor) joined() {
 	c.out.push(run)
 }
 
+// turnAway closes the connection of a login for which its address has no place left.
+func (c *ConnectionActor) turnAway() {
+	run := c.asking
+	c.asking = nil
+	word := frames.Error{
+		Code: frames.Limit, Request: run.Type, Number: run.spans[0].number, Text: "too many users are logged in from your address",
+	}
+	c.reader.stop()
+	c.out.finish(word.Append(nil))
+	run.settleAll(frames.Limit)
+}
+
 func (c *ConnectionActor) refuseLogin(code frames.Code, text string) {
+	c.entry.logOut()
 	run := c.asking
 	c.asking, c.login = nil, nil
 	c.state = c.anonymous
@@ -268,10 +289,22 @@ func (c *ConnectionActor) ended(ctx actor.Context, m ended) {
 	c.over = true
 	switch {
 	case m.refusal != nil:
+		c.punish(m.refusal.Code)
 		c.out.finish(frames.Error{Code: m.refusal.Code, Request: m.request, Number: m.number, Text: m.refusal.Text}.Append(nil))
 	case c.draining:
 		ctx.Send(ctx.Parent(), Drained{Connection: ctx.Self()})
 	case !c.out.closing:
 		c.leave(ctx)
+	}
+}
+
+// punish has the address pay for a connection that ends by the client's own fault, if nobody has logged in on it.
+func (c *ConnectionActor) punish(code frames.Code) {
+	switch {
+	case c.login != nil:
+	case code == frames.Timeout:
+		c.entry.punish(lateLogin)
+	default:
+		c.entry.punish(badLogin)
 	}
 }

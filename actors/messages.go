@@ -71,10 +71,7 @@ type (
 
 	walk        struct{}        // go on with the chunks
 	rested      struct{ quiet } // the time to wait after a GiveUp is over
-	unavailable struct {        // the time to say so has come
-		quiet
-		run *Run
-	}
+	unavailable struct{ quiet } // the time to say so has come for some StartSessions
 )
 
 // Understood by a ConnectionActor (or whatever else a host lets log in).
@@ -123,7 +120,8 @@ type (
 	// Welcome is a new connection.
 	Welcome struct {
 		quiet
-		Conn net.Conn
+		Conn  net.Conn
+		Entry *Admission // what it counts for; nil if it does not
 	}
 	// Hurry says that there is no time left to wait for those that are not drained.
 	Hurry struct{}
@@ -189,7 +187,11 @@ func Abandon(message any) (mislaid bool) {
 	return false
 }
 
-func (m Welcome) abandon() bool { _ = m.Conn.Close(); return false }
+func (m Welcome) abandon() bool {
+	m.Entry.Close()
+	_ = m.Conn.Close()
+	return false
+}
 
 func (m Join) abandon() bool {
 	m.Login.shared.Root.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.Internal})

@@ -171,12 +171,6 @@ func (o *output) between() bool {
 	return o.round == nil && !o.waiting && !o.parting
 }
 
-// close closes the socket, which may be one of the host's that panics.
-func (o *output) close() {
-	defer func() { _ = recover() }()
-	_ = o.conn.Close()
-}
-
 // part says what is still to be said, and closes the connection in good order.
 func (o *output) part(lastWord []byte) {
 	if !o.parting {

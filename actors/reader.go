@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,7 @@ type reader struct {
 	connection *actor.PID
 	login      atomic.Pointer[Login] // set by the ConnectionActor before it settles the Login
 	quit       atomic.Bool           // set by the ConnectionActor: stop at the next frame border
+	quits      chan struct{}         // closed then
 
 	// Owned by run.
 	worker worker
@@ -30,19 +32,29 @@ type reader struct {
 	works  bool   // it runs actors
 	burst  int    // bytes read since the socket was last found empty
 	usual  int    // what burst was then
+	pace   pace
+	clock  clock
+	moved  bool      // something came since the socket was last found empty
+	armed  time.Time // the read deadline of conn; it may be earlier than need be
 }
 
 func newReader(shared *Shared, conn net.Conn, socket socket, connection *actor.PID) *reader {
+	limits := &shared.Limits
 	return &reader{
-		shared: shared, conn: conn, socket: socket, window: window{size: int64(shared.Limits.Window)}, connection: connection, number: 1,
+		shared: shared, conn: conn, socket: socket, window: window{size: int64(limits.Window)}, connection: connection, number: 1,
+		quits: make(chan struct{}), pace: pace{limits.Frames.limiter(), limits.Bytes.limiter()}, clock: newClock(limits),
 	}
 }
 
 // stop makes the reader end at the next frame border; with everything read before it settled, unless the window is closed, too.
 func (r *reader) stop() {
-	r.quit.Store(true)
-	_ = r.conn.SetReadDeadline(time.Unix(1, 0)) // wakes it up; a closed socket needs no waking
+	if !r.quit.Swap(true) {
+		close(r.quits)
+	}
+	_ = r.conn.SetReadDeadline(past) // wakes it up; a closed socket needs no waking
 }
+
+var past = time.Unix(1, 0)
 
 // run reads until the stream ends. Its end is a message, too, sent when everything before it is settled.
 func (r *reader) run() {
@@ -63,21 +75,34 @@ func (r *reader) run() {
 		r.shared.send(r.connection, end)
 	}()
 	for !r.quit.Load() {
-		if refusal := r.handOver(); refusal != nil {
-			f, _, _ := frames.Cut(r.have, 0)
-			end = ended{reader: r, refusal: refusal, request: f.Type, number: r.number}
+		refusal := r.handOver()
+		var err error
+		if refusal == nil {
+			refusal, err = r.read()
+		}
+		if refusal != nil {
+			end = r.ends(refusal)
 			break
 		}
-		if err := r.read(); err != nil {
+		if err != nil {
 			break
 		}
 	}
 	returned = true
 }
 
-// read reads what there is, once there is something.
-func (r *reader) read() error {
-	r.window.room()
+// ends says why the client is not read any more: for its own fault. The frame that has begun is named.
+func (r *reader) ends(refusal *frames.Refusal) ended {
+	e := ended{reader: r, refusal: refusal}
+	if len(r.have) > 0 {
+		e.request, e.number = frames.Type(r.have[0]), r.number
+	}
+	return e
+}
+
+// read reads what there is, once there is something. The refusal is for a client that is waited for no longer.
+func (r *reader) read() (late *frames.Refusal, err error) {
+	r.room()
 	n, err := r.socket.read(r)
 	if r.buffer != nil {
 		r.burst += n
@@ -85,10 +110,30 @@ func (r *reader) read() error {
 			r.usual, r.burst = r.burst, 0
 		}
 	}
-	if n > 0 {
-		return nil // an error comes again
+	switch {
+	case n > 0: // an error comes again
+		r.moved = true
+		return nil, nil
+	case r.rings(err):
+		r.armed = time.Time{}
+		return r.clock.late(time.Now(), r.socket.sent), nil
 	}
-	return err
+	return nil, err
+}
+
+// rings reports whether an error is the deadline that we have set ourselves.
+func (r *reader) rings(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && !r.quit.Load() && !r.armed.IsZero() && !time.Now().Before(r.armed)
+}
+
+// room waits until the window is not used up.
+func (r *reader) room() {
+	if r.window.free() {
+		return
+	}
+	began := time.Now()
+	r.window.room()
+	r.clock.paused(time.Since(began))
 }
 
 // space implements room.
@@ -107,10 +152,20 @@ func (r *reader) enough() int {
 	return min(max(expected, len(r.have))+1, largeBuffer)
 }
 
-// idle implements room: while nothing comes no buffer is held.
+// idle implements room: while nothing comes no buffer is held, and the clock runs.
 func (r *reader) idle() {
 	if len(r.have) == 0 {
 		r.drop()
+	}
+	next := r.clock.waits(time.Now(), len(r.have) > 0, r.moved, r.login.Load() != nil)
+	r.moved = false
+	if next.IsZero() || !r.armed.IsZero() && !next.Before(r.armed) {
+		return // a deadline that comes too early does no harm: one looks at the clock, and reads on
+	}
+	r.armed = next
+	_ = r.conn.SetReadDeadline(next)
+	if r.quit.Load() { // the deadline that is to wake us may have been set just before
+		_ = r.conn.SetReadDeadline(past)
 	}
 }
 
@@ -145,9 +200,9 @@ func (r *reader) drop() {
 func (r *reader) handOver() *frames.Refusal {
 	for !r.quit.Load() {
 		login := r.login.Load()
-		limit := frames.MaxLoginPayload
+		limit := r.shared.Limits.LoginPayload
 		if login != nil {
-			limit = frames.MaxPayload
+			limit = r.shared.Limits.Payload
 		}
 		n, count, err := r.whole(limit, login != nil)
 		switch {
@@ -155,13 +210,31 @@ func (r *reader) handOver() *frames.Refusal {
 			r.ask(n)
 		case n > 0:
 			r.take(n, count, login)
-			r.window.room()
+			r.room()
+		}
+		if n > 0 {
+			r.clock.begun = time.Time{}
+			r.slowDown(count, n)
 		}
 		if err != nil {
 			return refusalOf(err)
 		}
 	}
 	return nil
+}
+
+// slowDown waits as long as it takes until what was handed over is within the rates.
+func (r *reader) slowDown(count, size int) {
+	wait := r.pace.charge(count, size)
+	if wait == 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.quits:
+	}
 }
 
 func refusalOf(err error) *frames.Refusal {
@@ -174,9 +247,11 @@ func refusalOf(err error) *frames.Refusal {
 }
 
 const (
-	// mostFrames is how many frames a chunk has at most. The books kept for a frame are longer than the shortest frames, so
+	// ChunkFrames is how many frames a chunk has at most. The books kept for a frame are longer than the shortest frames, so
 	// without this a flood of those would take much more memory than the window allows at once. A full buffer of messages has less.
-	mostFrames = 512
+	ChunkFrames = 512
+	// ChunkBytes is how many bytes it has at most.
+	ChunkBytes = largeBuffer
 	// books is how many bytes the books of a frame take at most, about: a run of its own.
 	books = 160
 )
@@ -184,7 +259,7 @@ const (
 // whole returns how many bytes of have, and how many frames, are whole frames: at most one before login. The error says
 // why there is not one more; there is none when no more were wanted.
 func (r *reader) whole(limit int, loggedIn bool) (n, count int, err error) {
-	most, taken, takenBytes := mostFrames, 0, 0
+	most, taken, takenBytes := ChunkFrames, 0, 0
 	if !loggedIn {
 		most = 1
 	}
@@ -238,7 +313,7 @@ func (r *reader) take(n, count int, login *Login) {
 		r.window.take(len(*r.buffer))
 		r.have = (*r.buffer)[:copy(*r.buffer, rest)]
 	}
-	r.number += uint64(count) //nolint:gosec // at most mostFrames
+	r.number += uint64(count) //nolint:gosec // at most ChunkFrames
 	r.shared.Root.Send(login.User, Take{Chunk: c})
 	r.works = true
 	r.worker.work()

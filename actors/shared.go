@@ -16,12 +16,25 @@ import (
 
 // Limits are what a connection and a user may use up.
 type Limits struct {
+	Payload       int           // bytes of one frame's payload
+	LoginPayload  int           // and before login
+	Sealed        int           // bytes of the sealed part of a StartSession or AcceptSession
 	Window        int           // bytes of the relay's memory held for one connection
 	Stall         time.Duration // how long a socket may take less than stallBytes, while something waits, before its senders are told BUSY
 	WriteDeadline time.Duration // how long a socket may take nothing before it is closed
 	AskedBy       int           // requests of one user pending at others
 	AskedOf       int           // requests pending with one user, of peers without an open session
 	Sessions      int           // sessions of one user, places reserved by its requests included
+
+	// The zero value of each of the following is no limit.
+
+	Login            time.Duration // from the beginning of a connection until it must have logged in
+	Frame            time.Duration // from the first byte of a frame until it must be whole
+	Silence          time.Duration // how long there may be no byte in either direction
+	Frames, Bytes    Rate          // that one connection sends. The bursts are not less than a chunk may have
+	Starts           Rate          // StartSessions of one user
+	StartsTo         Rate          // and to one user, by strangers
+	AskedOfByAddress int           // of AskedOf, those from one address, which has that share of StartsTo as well
 }
 
 // Shared is what all actors of one relay have in common. Nothing of it but the counters changes while the relay runs.
@@ -31,6 +44,7 @@ type Shared struct {
 	Limits Limits
 	Log    *logrus.Entry
 	Ledger Ledger
+	Door   *Door
 	// Crashed tells the world of a crash that no supervisor hears of, and what was done about it.
 	Crashed func(who *actor.PID, crash *Crash, done string)
 
@@ -41,8 +55,10 @@ type Shared struct {
 }
 
 // NewShared returns what the actors of one relay share.
-func NewShared(root *actor.RootContext, keys frames.Keys, limits Limits, log *logrus.Entry) *Shared {
-	s := &Shared{Root: root, Keys: keys, Limits: limits, Log: log, Crashed: func(*actor.PID, *Crash, string) {}}
+func NewShared(root *actor.RootContext, keys frames.Keys, limits Limits, door DoorLimits, log *logrus.Entry) *Shared {
+	s := &Shared{
+		Root: root, Keys: keys, Limits: limits, Log: log, Door: newDoor(door, log), Crashed: func(*actor.PID, *Crash, string) {},
+	}
 	_, _ = rand.Read(s.salt[:]) // never fails
 	return s
 }

@@ -34,7 +34,7 @@ func withBob(t *testing.T, scene func(b *bob)) {
 		b.shared.Limits.Stall, b.shared.Limits.WriteDeadline = 2*time.Second, 10*time.Second
 		server, client := net.Pipe()
 		b.conn, b.registry, b.refused = client, b.probe(), b.probe()
-		b.connection = b.system.Root.Spawn(ConnectionProps(b.shared, server, b.registry.PID))
+		b.connection = b.system.Root.Spawn(ConnectionProps(b.shared, server, nil, b.registry.PID))
 		b.alice = b.login(seedKey(1), b.refused.PID, nil)
 		key := seedKey(2)
 		if _, err := client.Write(frames.Login{Key: key}.Append(nil)); err != nil {

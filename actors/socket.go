@@ -22,7 +22,7 @@ type socket interface {
 // room is where a socket reads into.
 type room interface {
 	space() []byte // asked for when there is something to read, as far as one can know
-	idle()         // there was nothing
+	idle()         // there was nothing, or one cannot know
 }
 
 // newSocket returns the socket of a connection: where it has a file descriptor, one that needs neither memory nor a writing
@@ -40,7 +40,10 @@ type stream struct {
 	took atomic.Int64
 }
 
-func (s *stream) read(r room) (int, error) { return s.conn.Read(r.space()) }
+func (s *stream) read(r room) (int, error) {
+	r.idle()
+	return s.conn.Read(r.space())
+}
 
 func (*stream) write([][]byte) (int, error) { return 0, nil }
 

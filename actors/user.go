@@ -2,6 +2,7 @@ package actors
 
 import (
 	"slices"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -29,12 +30,14 @@ type user struct {
 	next     []Join // who wants to be, once everything of the last login has ended
 	heard    uint64 // the last message of the Registry's, by its Seq
 
-	pairs                  map[string]*pair // by the peer's key
-	asked, invited, places int              // pairs that are Asked; Invited but not Open; Asked or Open
-	farewells              map[string]int   // how many Ended each peer has not answered
+	pairs         map[string]*pair // by the peer's key
+	asked, places int              // pairs that are Asked; Asked or Open
+	farewells     map[string]int   // how many Ended each peer has not answered
+	box           box              // of pairs that are Invited but not Open
 
 	walking
-	rest rest
+	delayed delayed
+	rest    rest
 }
 
 type phase uint8
@@ -50,6 +53,7 @@ type pair struct {
 	state  Pair
 	peer   string     // the peer's key
 	user   *actor.PID // the peer's UserActor
+	from   *Address   // of the peer's request, while that is pending
 	mirror *pair      // the peer's, of us; not ours to look into. It goes along with what we send, and saves the peer's actor looking it up
 	run    *Run       // messages gathered from the chunk that is being walked
 }
@@ -87,7 +91,7 @@ func (u *user) handle(ctx actor.Context, message any) {
 	case Answered:
 		u.answered(ctx, m)
 	case unavailable:
-		u.unavailable(m.run)
+		u.delayed.due()
 	case walk: // it is walked after every message
 	case Join:
 		u.join(ctx, m)
@@ -133,11 +137,17 @@ func (u *user) hear(ctx actor.Context, run *Run) {
 	if p == nil || p.state == 0 { // there is nothing with that peer, or not the same any more
 		p = u.pair(run.From())
 	}
-	room := u.invited < u.shared.Limits.AskedOf
-	state, code := p.state.Hear(event, Here{Connected: u.phase == online, Room: room})
+	limits, from := &u.shared.Limits, run.chunk.login.address
+	state, code := p.state.Hear(event, Here{Connected: u.phase == online, Room: event != Start || u.box.room(limits, from)})
+	if code == 0 && event == Start && p.state&Open == 0 && !u.box.allow(limits, from, time.Now()) {
+		code = frames.Unavailable
+	}
 	run.away = p.state.Away(event)
 	if code == 0 {
 		p.user, p.mirror = run.Sender(), run.here
+		if p.state&Invited == 0 {
+			p.from = from
+		}
 		u.set(p, state)
 	}
 	u.mail.Mark()
@@ -172,6 +182,7 @@ func (u *user) leave(ctx actor.Context, m Leave) {
 	u.phase = leaving
 	u.shared.note(u.name, "user gone")
 	u.dropChunks()
+	u.delayed.stop()
 	u.login = nil
 	for _, p := range u.pairs {
 		u.farewell(ctx, p)
@@ -237,8 +248,8 @@ func (u *user) set(p *pair, to Pair) {
 	if p.state == to {
 		return
 	}
-	u.count(p.state, -1)
-	u.count(to, +1)
+	u.count(p, p.state, -1)
+	u.count(p, to, +1)
 	p.state = to
 	switch {
 	case to == 0:
@@ -253,12 +264,12 @@ func (u *user) set(p *pair, to Pair) {
 	}
 }
 
-func (u *user) count(s Pair, n int) {
+func (u *user) count(p *pair, s Pair, n int) {
 	if s&Asked != 0 {
 		u.asked += n
 	}
 	if s&(Invited|Open) == Invited {
-		u.invited += n
+		u.box.count(p.from, n)
 	}
 	if s&(Asked|Open) != 0 {
 		u.places += n

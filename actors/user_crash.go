@@ -58,10 +58,7 @@ func (u *user) decline(ctx actor.Context, message any) {
 func (u *user) abandon() {
 	u.rest.stop()
 	u.dropChunks()
-	if u.asking != nil && u.declined { // else somebody else holds it
-		u.asking.refuse(frames.Unavailable, "")
-		u.asking = nil
-	}
+	u.delayed.stop()
 	for _, m := range u.next {
 		Abandon(m)
 	}

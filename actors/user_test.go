@@ -37,8 +37,10 @@ func newStage(t testing.TB) *stage {
 	})
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	limits := Limits{Window: 1 << 20, AskedBy: 64, AskedOf: 64, Sessions: 1024}
-	return &stage{t, system, NewShared(system.Root, frames.DefaultKeys(), limits, logrus.NewEntry(log))}
+	limits := Limits{
+		Payload: frames.MaxPayload, LoginPayload: frames.MaxLoginPayload, Sealed: frames.MaxSealed, Window: 1 << 20, AskedBy: 64, AskedOf: 64, Sessions: 1024,
+	}
+	return &stage{t, system, NewShared(system.Root, frames.DefaultKeys(), limits, DoorLimits{}, logrus.NewEntry(log))}
 }
 
 func (s *stage) probe() probe {

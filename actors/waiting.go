@@ -2,6 +2,7 @@ package actors
 
 import (
 	"io"
+	"net"
 	"runtime"
 	"time"
 )
@@ -86,26 +87,32 @@ func (f farewell) run(*worker) { // ends within that time, or when the Connectio
 		if p := recover(); p != nil || !returned { // in a connection of the host's; it is closed next
 			f.shared.tell(f.connection, NewCrash(p))
 		}
-		f.close()
+		closeAnyway(f.conn)
 		f.shared.send(f.connection, parted{})
 	}()
-	enough := time.AfterFunc(lingering, f.close) // whatever the connection makes of deadlines
-	defer enough.Stop()
-	f.part()
+	takeLeave(f.conn, f.word)
 	returned = true
 }
 
-// part says the last word, and waits for the client to close.
-func (f farewell) part() {
-	if len(f.word) > 0 {
-		if _, err := f.conn.Write(f.word); err != nil {
+// takeLeave says the last word, if there is one, and waits until the client closes, or time is up. The caller closes.
+func takeLeave(conn net.Conn, word []byte) {
+	enough := time.AfterFunc(lingering, func() { closeAnyway(conn) }) // whatever the connection makes of deadlines
+	defer enough.Stop()
+	if len(word) > 0 {
+		if _, err := conn.Write(word); err != nil {
 			return
 		}
 	}
-	if half, ok := f.conn.(interface{ CloseWrite() error }); ok {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	if f.conn.SetReadDeadline(time.Time{}) == nil { // the reader was stopped by one
-		_, _ = io.Copy(io.Discard, f.conn) // until the client closes, or time is up
+	if conn.SetReadDeadline(time.Time{}) == nil { // the reader was stopped by one
+		_, _ = io.Copy(io.Discard, conn)
 	}
+}
+
+// closeAnyway closes a connection, which may be one of the host's that panics.
+func closeAnyway(conn net.Conn) {
+	defer func() { _ = recover() }()
+	_ = conn.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/time/rate"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
@@ -26,7 +27,7 @@ type walking struct {
 	asking   *Run  // a StartSession that was not answered yet; the walk waits for it
 	askingTo *pair // its recipient
 	askedAt  time.Time
-	declined bool // the answer was UNAVAILABLE, and we hold asking until it is time to say so
+	starts   *rate.Limiter // of StartSessions; nil before the first, or without a limit
 }
 
 // take queues a chunk of our client.
@@ -82,7 +83,7 @@ func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte)
 	}
 	peer, rest, err := u.shared.Keys.Split(payload)
 	if err == nil && t != frames.TypeMessage {
-		err = frames.CheckSealed(rest)
+		err = frames.CheckSealed(rest, u.shared.Limits.Sealed)
 	}
 	switch {
 	case err != nil:
@@ -91,6 +92,8 @@ func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte)
 		u.refuse(c, frames.BadKey, "this is your own key")
 	case t == frames.TypeMessage:
 		u.message(c, peer)
+	case t == frames.TypeStart && !u.mayAsk(c.login):
+		u.refuse(c, frames.RateLimited, "")
 	default:
 		u.flush(ctx) // or the frame would overtake what was gathered
 		u.offer(ctx, c, peer, EventOf(t))
@@ -128,6 +131,15 @@ func (u *user) gather(c *Chunk, p *pair) {
 	p.run.add()
 }
 
+// mayAsk reports whether one more StartSession is within the rates, and counts it.
+func (u *user) mayAsk(l *Login) bool {
+	if u.starts == nil {
+		u.starts = u.shared.Limits.Starts.limiter()
+	}
+	now := time.Now()
+	return allow(u.starts, now) && l.address.mayAsk(now)
+}
+
 // offer passes on a StartSession or an AcceptSession.
 func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
 	p := u.pair(Name(peer))
@@ -144,7 +156,7 @@ func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
 		ctx.Send(p.user, Hear{Run: run})
 		return
 	}
-	u.asking, u.askingTo, u.askedAt, u.declined = run, p, time.Now(), false
+	u.asking, u.askingTo, u.askedAt = run, p, time.Now()
 	if p.user != nil {
 		ctx.Send(p.user, Hear{Run: run})
 	} else {
@@ -167,25 +179,12 @@ func (u *user) answered(ctx actor.Context, m Answered) {
 			u.farewell(ctx, p)
 		}
 	case m.Code == frames.Unavailable && u.phase == online:
-		// Always as late, so that the time does not tell who is unknown and who is away (docs/protocol.md, UNAVAILABLE).
-		u.declined = true
-		shared, self := u.shared, ctx.Self()
-		time.AfterFunc(unavailableAfter-time.Since(u.askedAt), func() { shared.send(self, unavailable{run: m.Run}) })
+		u.delay(ctx, u.asking, u.askedAt)
+		u.asking = nil
 	default:
 		u.asking.refuse(m.Code, "")
 		u.asking = nil
 	}
-}
-
-// unavailableAfter is the time from a StartSession to UNAVAILABLE.
-const unavailableAfter = 20 * time.Millisecond
-
-func (u *user) unavailable(run *Run) {
-	if run != u.asking {
-		return
-	}
-	u.asking = nil
-	run.refuse(frames.Unavailable, "")
 }
 
 // refuse refuses the frame at the chunk's mark. Refusals of one kind in a row travel together.

@@ -41,7 +41,10 @@ func (w *window) signal() {
 	}
 }
 
-// room waits until the window is not used up. Owned by the reader.
+// free reports whether the window is not used up.
+func (w *window) free() bool { return w.used.Load() <= w.size }
+
+// room waits until it is not. Owned by the reader.
 func (w *window) room() { w.until(w.size) }
 
 // quiet waits until everything was given back. Owned by the reader.

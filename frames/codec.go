@@ -124,7 +124,7 @@ func (k Keys) decodeKeyed(from Side, f Raw) (Frame, error) {
 		}
 		return EndSession{Peer: key, Reason: string(rest)}, nil
 	}
-	if err := CheckSealed(rest); err != nil {
+	if err := CheckSealed(rest, MaxSealed); err != nil {
 		return nil, err
 	}
 	if f.Type == TypeStart {
@@ -133,10 +133,10 @@ func (k Keys) decodeKeyed(from Side, f Raw) (Frame, error) {
 	return AcceptSession{Peer: key, Sealed: rest}, nil
 }
 
-// CheckSealed refuses a sealed part that is too long, as Malformed.
-func CheckSealed(sealed []byte) error {
-	if len(sealed) > MaxSealed {
-		return refuse(Malformed, "the sealed part has at most 4096 bytes")
+// CheckSealed refuses a sealed part of more than so many bytes, as Malformed.
+func CheckSealed(sealed []byte, most int) error {
+	if len(sealed) > most {
+		return refuse(Malformed, fmt.Sprintf("the sealed part has at most %d bytes", most))
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func spawnRelay(spawn func(*supervisor.Relay, *logrus.Entry), change ...func(*su
 	log.SetLevel(logrus.TraceLevel)
 	bugs := &bugHook{}
 	log.AddHook(bugs)
-	config := supervisor.Config{Log: logrus.NewEntry(log)}
+	config := supervisor.Config{Log: logrus.NewEntry(log), NoRateLimits: true}
 	for _, f := range change {
 		f(&config)
 	}

@@ -1,47 +1,86 @@
 package supervisor
 
 import (
-	"fmt"
 	"io"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
 
+	"github.com/mdeiml/blubbel-server/actors"
 	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/listener"
 )
 
-// Config is everything that can be set about a relay. The zero value of a field stands for its default.
+// Config is everything that can be set about a relay. The zero value of a field stands for its default; settings.go has the
+// defaults of all limits, and what they may be. Fields marked (R) are limits by rate or by client address: they may be [Off].
+// An address is one of IPv4, or a /64 network of IPv6; connections from elsewhere, as through a Unix socket, have none.
 type Config struct {
 	// Log takes the relay's log. Default: nothing is logged.
 	Log *logrus.Entry
 
-	// MinKeyBits and MaxKeyBits are the sizes of RSA keys that may log in, in bits. Defaults: 2048 and 4096; at least 1024,
-	// at most 4096: longer keys would not fit in front of what is sent to them.
+	// NoRateLimits switches off every limit that is marked (R).
+	NoRateLimits bool
+
+	// MinKeyBits and MaxKeyBits are the sizes of RSA keys that may log in, in bits. Longer keys than 4096 bits would not fit
+	// in front of what is sent to them.
 	MinKeyBits, MaxKeyBits int
 	// SeedRawKeys also takes the raw 128-byte keys of the first server. Default: no.
 	SeedRawKeys bool
 
+	// MaxPayload and MaxLoginPayload are how many bytes the payload of a frame may have, after login and before.
+	MaxPayload, MaxLoginPayload int
+	// MaxSealed is how many bytes the sealed part of a StartSession or an AcceptSession may have.
+	MaxSealed int
+
+	// LoginTime is how long a client may take to log in, from when its connection was accepted. FrameTime is how long it may
+	// take to complete a frame, from its first byte. Silence is how long there may be no byte in either direction. Who takes
+	// longer is told TIMEOUT, and closed. While the relay itself does not read, the last two stand still.
+	LoginTime, FrameTime, Silence time.Duration
+	// KeepAlive is after how long a silent TCP connection is probed, KeepAliveProbes times every KeepAliveInterval. UserTimeout is
+	// how long what was sent may go unacknowledged (Linux). Then the connection is over.
+	KeepAlive, KeepAliveInterval time.Duration
+	KeepAliveProbes              int
+	UserTimeout                  time.Duration
+
 	// Window is how many bytes of the relay's memory one connection may hold. Not more than this is held when its reader goes
 	// on reading; what that brings may take two buffers (128 KiB each) and the books of its frames (80 KiB at most) more.
-	// Default: 256 KiB; at least two largest frames (131,082 bytes), at most 1 GiB.
 	Window int
 	// Stall is for how long a socket may take less than 64 KiB, while messages wait to be written to it, until those and what
-	// comes after them are refused with BUSY. Who was stalled gets 100 ms instead for a minute. Default: 2 s; at least 10 ms.
+	// comes after them are refused with BUSY. Who was stalled gets 100 ms instead for a minute.
 	Stall time.Duration
 	// WriteDeadline is for how long a socket may take nothing, while something waits to be written to it, until it is
-	// closed. Default: 10 s; at least 10 ms.
+	// closed.
 	WriteDeadline time.Duration
 
-	// AskedBy is how many session requests of one user may be pending at others. Default: 64.
-	AskedBy int
-	// AskedOf is how many session requests of strangers may be pending with one user. Default: 64.
-	AskedOf int
-	// Sessions is how many sessions one user may have; a pending request of its own counts as one. Default: 1,024.
+	// AskedBy is how many session requests of one user may be pending at others; AskedOf, how many of strangers may be pending
+	// with one user; AskedOfPerAddress (R), how many of those from one address, which has that share of StartRateTo, too.
+	AskedBy, AskedOf, AskedOfPerAddress int
+	// Sessions is how many sessions one user may have; a pending request of its own counts as one.
 	Sessions int
 
+	// Connections is how many connections there may be in all. Default: 10,000, or what the process's file limit allows less 64.
+	Connections int
+	// OnlinePerAddress (R) and AnonymousPerAddress (R) are how many connections there may be from one address that are logged in,
+	// and that are not.
+	OnlinePerAddress, AnonymousPerAddress int
+	// EarlyRefusal (R) refuses connections at random when many are not logged in.
+	EarlyRefusal EarlyRefusal
+
+	// FrameRate (R) and ByteRate (R) are how much is read from one connection. Who sends more is read later; nothing is refused.
+	// The bursts are at least 512 frames and 128 KiB, what is read at once.
+	FrameRate, ByteRate Rate
+	// StartRate (R) is how often one user may send StartSession, and StartRatePerAddress (R) how often the users of one address;
+	// beyond, it is refused with RATE_LIMITED. StartRateTo (R) is how often strangers may ask one user; beyond, with UNAVAILABLE.
+	StartRate, StartRatePerAddress, StartRateTo Rate
+
+	// PenaltyBadLogin and PenaltyLateLogin are what a login that cannot be read, and one that did not come in time, add to the
+	// penalty of their address. It runs out with time, and never takes longer than PenaltyMost. From PenaltyFrom (R) on, nobody
+	// else may connect from that address until it has run out.
+	PenaltyBadLogin, PenaltyLateLogin, PenaltyFrom, PenaltyMost time.Duration
+
 	// Crashes is how many crashes of a user's actor within CrashWindow are tolerated before its connection is closed and its
-	// sessions end; its next login has to wait, longer each time. Defaults: 5 in 10 s.
+	// sessions end; its next login has to wait, longer each time.
 	Crashes     int
 	CrashWindow time.Duration
 
@@ -62,7 +101,10 @@ const (
 	KindConnection  Kind = "connection"
 )
 
-// withDefaults fills in what is not set.
+// Defaults returns the Config that the zero value stands for.
+func Defaults() Config { return Config{}.withDefaults() }
+
+// withDefaults fills in what is not set, and switches off what is to be off.
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		silent := logrus.New()
@@ -72,57 +114,59 @@ func (c Config) withDefaults() Config {
 	if c.Props == nil {
 		c.Props = func(_ Kind, props *actor.Props) *actor.Props { return props }
 	}
-	setDefault(&c.MinKeyBits, 2048)
-	setDefault(&c.MaxKeyBits, 4096)
-	setDefault(&c.Window, 256<<10)
-	setDefault(&c.Stall, 2*time.Second)
-	setDefault(&c.WriteDeadline, 10*time.Second)
-	setDefault(&c.AskedBy, 64)
-	setDefault(&c.AskedOf, 64)
-	setDefault(&c.Sessions, 1024)
-	setDefault(&c.Crashes, 5)
-	setDefault(&c.CrashWindow, 10*time.Second)
-	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
+	for _, s := range c.settings() {
+		s.setDefault()
+		if c.NoRateLimits {
+			s.switchOff()
+		}
 	}
+	return c
 }
 
 // validate says what is wrong with a Config whose defaults are filled in: which field, and what it may be.
 func (c Config) validate() error {
-	const largest = frames.HeaderSize + frames.MaxPayload
-	for _, f := range []struct {
-		name      string
-		is, least int
-		most      int
-	}{
-		{"MinKeyBits", c.MinKeyBits, 1024, c.MaxKeyBits},
-		{"MaxKeyBits", c.MaxKeyBits, c.MinKeyBits, 4096},
-		{"Window", c.Window, 2 * largest, 1 << 30},
-		{"AskedBy", c.AskedBy, 1, 1 << 20},
-		{"AskedOf", c.AskedOf, 1, 1 << 20},
-		{"Sessions", c.Sessions, 1, 1 << 20},
-		{"Crashes", c.Crashes, 1, 1 << 20},
-	} {
-		if f.is < f.least || f.is > f.most {
-			return fmt.Errorf("supervisor: Config.%s is %d; it must be from %d to %d", f.name, f.is, f.least, f.most)
-		}
-	}
-	for _, f := range []struct {
-		name      string
-		is, least time.Duration
-	}{
-		{"Stall", c.Stall, 10 * time.Millisecond},
-		{"WriteDeadline", c.WriteDeadline, 10 * time.Millisecond},
-		{"CrashWindow", c.CrashWindow, time.Millisecond},
-	} {
-		if f.is < f.least {
-			return fmt.Errorf("supervisor: Config.%s is %v; it must be at least %v", f.name, f.is, f.least)
+	for _, s := range c.settings() {
+		if err := s.check(); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (c *Config) keys() frames.Keys {
+	return frames.Keys{MinBits: c.MinKeyBits, MaxBits: c.MaxKeyBits, SeedRaw: c.SeedRawKeys}
+}
+
+// limits returns what the actors keep to. There the zero value is no limit.
+func (c *Config) limits() actors.Limits {
+	return actors.Limits{
+		Payload: c.MaxPayload, LoginPayload: c.MaxLoginPayload, Sealed: c.MaxSealed,
+		Login: c.LoginTime, Frame: c.FrameTime, Silence: c.Silence,
+		Window: c.Window, Stall: c.Stall, WriteDeadline: c.WriteDeadline,
+		AskedBy: c.AskedBy, AskedOf: c.AskedOf, AskedOfByAddress: max(c.AskedOfPerAddress, 0), Sessions: c.Sessions,
+		Frames: c.FrameRate.limit(), Bytes: c.ByteRate.limit(),
+		Starts: c.StartRate.limit(), StartsTo: c.StartRateTo.limit(),
+	}
+}
+
+func (c *Config) door() actors.DoorLimits {
+	limits := actors.DoorLimits{
+		Connections:         c.Connections,
+		OnlinePerAddress:    max(c.OnlinePerAddress, 0),
+		AnonymousPerAddress: max(c.AnonymousPerAddress, 0),
+		Early:               c.EarlyRefusal.limit(),
+		Starts:              c.StartRatePerAddress.limit(),
+	}
+	if c.PenaltyFrom != Off {
+		limits.Penalties = actors.Penalties{
+			BadLogin: c.PenaltyBadLogin, LateLogin: c.PenaltyLateLogin, From: c.PenaltyFrom, Most: c.PenaltyMost,
+		}
+	}
+	return limits
+}
+
+func (c *Config) tcp() listener.TCP {
+	return listener.TCP{
+		KeepAlive: c.KeepAlive, Interval: c.KeepAliveInterval, Probes: c.KeepAliveProbes, UserTimeout: c.UserTimeout,
+	}
 }

@@ -93,7 +93,7 @@ func (c *Connections) welcome(ctx actor.Context, m actors.Welcome) {
 		actors.Abandon(m)
 		return
 	}
-	props := actors.ConnectionProps(c.shared, m.Conn, c.registry)
+	props := actors.ConnectionProps(c.shared, m.Conn, m.Entry, c.registry)
 	ctx.Spawn(c.config.Props(KindConnection, props))
 }
 

@@ -33,7 +33,7 @@ func stopsAndSpawnsNobody(t *testing.T, panics bool) {
 		}))
 	}}.withDefaults()
 	system := NewSystem(config.Log)
-	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, config.Log)
+	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, actors.DoorLimits{}, config.Log)
 	answers := make(chan any, 10)
 	connection := system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 		switch m := ctx.Message().(type) {

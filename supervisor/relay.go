@@ -14,7 +14,6 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/mdeiml/blubbel-server/actors"
-	"github.com/mdeiml/blubbel-server/frames"
 	"github.com/mdeiml/blubbel-server/listener"
 )
 
@@ -57,15 +56,7 @@ func (r *Relay) Spawn(parent actor.SpawnerContext, name string) (*actor.PID, err
 		return nil, errors.New("supervisor: this relay was spawned already")
 	}
 	system := parent.ActorSystem()
-	r.shared = actors.NewShared(
-		system.Root,
-		frames.Keys{MinBits: r.config.MinKeyBits, MaxBits: r.config.MaxKeyBits, SeedRaw: r.config.SeedRawKeys},
-		actors.Limits{
-			Window: r.config.Window, Stall: r.config.Stall, WriteDeadline: r.config.WriteDeadline,
-			AskedBy: r.config.AskedBy, AskedOf: r.config.AskedOf, Sessions: r.config.Sessions,
-		},
-		r.config.Log,
-	)
+	r.shared = actors.NewShared(system.Root, r.config.keys(), r.config.limits(), r.config.door(), r.config.Log)
 	r.shared.Crashed = func(who *actor.PID, crash *actors.Crash, done string) {
 		crashLog{r.config.Log}.crashed(system, who, crash, done)
 	}
@@ -96,8 +87,15 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 		case <-served:
 		}
 	}()
-	return listener.Serve(ctx, ln, r.config.Log, func(conn net.Conn) {
-		r.mail.PostUserMessage(actors.Welcome{Conn: conn})
+	var turnedAway sync.WaitGroup
+	defer turnedAway.Wait()
+	return listener.Serve(ctx, ln, r.config.tcp(), r.config.Log, func(conn net.Conn) {
+		entry, why := r.shared.Door.Admit(conn)
+		if entry == nil {
+			r.shared.Door.TurnAway(conn, why, &turnedAway)
+			return
+		}
+		r.mail.PostUserMessage(actors.Welcome{Conn: conn, Entry: entry})
 	})
 }
 

@@ -20,7 +20,7 @@ func startRelay(t *testing.T) (address string) {
 	t.Helper()
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	relay, err := supervisor.New(supervisor.Config{Log: logrus.NewEntry(log)})
+	relay, err := supervisor.New(supervisor.Config{Log: logrus.NewEntry(log), NoRateLimits: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,13 +13,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/alecthomas/kong"
 )
-
-// drainTime is how long a relay that was told to stop settles what is under way.
-const drainTime = 10 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -53,7 +49,7 @@ func parse(args []string, stdout io.Writer) (options options, err error) {
 		kong.Description("Relays end-to-end encrypted messages between people who know each other's public keys."),
 		kong.Writers(stdout, stdout),
 		kong.Exit(func(int) { answered = true }),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": version()}, defaults(), groups(),
 	)
 	if err != nil {
 		return options, err

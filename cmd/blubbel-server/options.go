@@ -6,9 +6,12 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/sirupsen/logrus"
+
+	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
 // options are the flags, their defaults, and what --help says about them.
@@ -16,9 +19,29 @@ type options struct {
 	Listen      []address        `help:"Where to listen: host:port or tcp://host:port. May be given more than once. Port 0 chooses a free one." default:"127.0.0.1:8000" placeholder:"ADDRESS" sep:"none"`
 	LogLevel    string           `help:"Least level that is logged: ${enum}." enum:"trace,debug,info,warn,error" default:"info"`
 	LogFormat   string           `help:"How log lines look: ${enum}." enum:"text,json" default:"text"`
-	RateLimits  string           `help:"Limits by rate and by client address: ${enum}. (There are none yet; the flag is taken already.)" enum:"on,off" default:"on"`
+	RateLimits  string           `help:"Limits by rate and by client address: ${enum}. Off switches off all of those below." enum:"on,off" default:"on"`
 	SeedRawKeys bool             `help:"Also take the raw 128-byte keys of the first server."`
+	DrainTime   time.Duration    `help:"When it is told to stop: how long to wait until everything under way is settled." default:"10s"`
 	Version     kong.VersionFlag `help:"Print the version."`
+	limits
+}
+
+// Validate implements kong.Validatable.
+func (o options) Validate() error {
+	if o.DrainTime < 10*time.Millisecond {
+		return fmt.Errorf("--drain-time is %v; it must be at least 10ms", o.DrainTime)
+	}
+	return nil
+}
+
+// relay makes the relay that the options ask for.
+func (o options) relay(log *logrus.Entry) (*supervisor.Relay, error) {
+	c, err := o.limits.config()
+	if err != nil {
+		return nil, err
+	}
+	c.Log, c.SeedRawKeys, c.NoRateLimits = log, o.SeedRawKeys, o.RateLimits == "off"
+	return supervisor.New(c)
 }
 
 // address is where to listen.

@@ -16,9 +16,9 @@ import (
 // serve runs a relay until ctx ends, or until it cannot accept any more.
 func serve(ctx context.Context, o options, stderr io.Writer) error {
 	log := o.logger(stderr)
-	relay, err := supervisor.New(supervisor.Config{Log: log, SeedRawKeys: o.SeedRawKeys})
+	relay, err := o.relay(log)
 	if err != nil {
-		return err
+		return explain(err)
 	}
 	listeners, err := listen(ctx, o.Listen)
 	if err != nil {
@@ -40,7 +40,7 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 		cancel() // one that ends takes the others with it
 	}
 	log.Info("relay stopping")
-	stopping, giveUp := context.WithTimeout(context.Background(), drainTime)
+	stopping, giveUp := context.WithTimeout(context.Background(), o.DrainTime)
 	defer giveUp()
 	if relay.Stop(stopping) != nil {
 		log.Warn("not everything under way was settled in time; the rest was refused")

@@ -33,7 +33,7 @@ func beside(b *testing.B, crashing bool) {
 	var crashes atomic.Int64
 	log := logrus.New()
 	log.SetOutput(io.Discard) // what it costs to write the lines is up to who reads them
-	relay := must(supervisor.New(supervisor.Config{Log: logrus.NewEntry(log), Props: crashesOn(keys[2], &crashes)}))
+	relay := must(supervisor.New(supervisor.Config{Log: logrus.NewEntry(log), Props: crashesOn(keys[2], &crashes), NoRateLimits: true}))
 	must(relay.Spawn(supervisor.NewSystem(logrus.NewEntry(log)).Root, "relay"))
 	ln := must(net.Listen("tcp", "127.0.0.1:0"))
 	go func() { _ = relay.Serve(context.Background(), ln) }() // ends when the relay stops

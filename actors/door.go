@@ -1,0 +1,329 @@
+package actors
+
+import (
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/time/rate"
+
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// DoorLimits are who may connect. Those by address are for IPv4 addresses, and for the /64 networks of IPv6, which one
+// subscriber has to himself. The zero value of each is no limit.
+type DoorLimits struct {
+	Connections         int // in all
+	OnlinePerAddress    int // that are logged in, or are about to be
+	AnonymousPerAddress int // that are not
+	Early               Early
+	Penalties           Penalties
+	Starts              Rate // StartSessions from one address
+}
+
+// Early is the random early refusal of connections, by how many are not logged in: from From on one of them is refused with
+// a probability of Percent, rising to all at All. The zero value refuses nobody. It is OpenSSH's MaxStartups.
+type Early struct{ From, Percent, All int }
+
+// refuses says whether the next one is refused, by a random number below 1.
+func (e Early) refuses(anonymous int, random float64) bool {
+	switch {
+	case e.All == 0 || anonymous < e.From:
+		return false
+	case anonymous >= e.All:
+		return true
+	}
+	percent := e.Percent + (100-e.Percent)*(anonymous-e.From)/(e.All-e.From)
+	return random*100 < float64(percent)
+}
+
+// Penalties are for addresses that misbehave. They add up and run out; while they do, an address to which From has added up
+// may not connect. They concern nobody who is logged in. The zero value is none.
+type Penalties struct {
+	BadLogin, LateLogin time.Duration
+	From, Most          time.Duration
+}
+
+// Door knows who is connected, and decides who may come in. It is no actor: those who accept connections ask it before there is
+// anything that belongs to a connection, so that a flood costs little more than accepting and closing.
+type Door struct {
+	limits DoorLimits
+	log    *logrus.Entry
+
+	mu          sync.Mutex
+	connections int
+	anonymous   int
+	addresses   map[netip.Prefix]*Address
+	sweepAt     int // so many addresses are a reason to forget those that nothing is to be remembered of
+	turnedAway  map[string]int
+	said        rate.Sometimes
+
+	lingering atomic.Int32 // connections that are just being turned away
+}
+
+// Address is where connections come from. A nil one is no address on the Internet's: nothing is counted for it.
+type Address struct {
+	prefix            netip.Prefix
+	online, anonymous int           // connections. With the Door's mu
+	penalty           time.Time     // when what has added up runs out. With the Door's mu
+	banned            bool          // until then. With the Door's mu
+	starts            *rate.Limiter // nil without a limit
+}
+
+// mostRemembered is how many addresses are remembered at most without a connection. Beyond, some are forgotten early.
+const mostRemembered = 1 << 16
+
+func newDoor(limits DoorLimits, log *logrus.Entry) *Door {
+	return &Door{
+		limits: limits, log: log, addresses: map[netip.Prefix]*Address{}, turnedAway: map[string]int{},
+		said: rate.Sometimes{First: 1, Interval: time.Minute},
+	}
+}
+
+// Admit lets a connection in. Where it is nil the connection is to be turned away, with the text.
+func (d *Door) Admit(conn net.Conn) (entry *Admission, text string) {
+	from := prefixOf(conn)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := time.Now()
+	address := d.address(from)
+	if text := d.judge(address, now); text != "" {
+		d.turnAway(text)
+		d.forget(address, now)
+		return nil, text
+	}
+	d.connections++
+	d.anonymous++
+	if address != nil {
+		address.anonymous++
+	}
+	return &Admission{door: d, address: address}, ""
+}
+
+// judge says why nobody may come in, if that is so.
+func (d *Door) judge(a *Address, now time.Time) string {
+	l := &d.limits
+	switch {
+	case l.Connections > 0 && d.connections >= l.Connections:
+		return "the relay is full; try again later"
+	case a != nil && a.banned && now.Before(a.penalty):
+		return "too many bad logins from your address; try again in some minutes"
+	case a != nil && l.AnonymousPerAddress > 0 && a.anonymous >= l.AnonymousPerAddress:
+		return "too many connections from your address that are not logged in"
+	case l.Early.refuses(d.anonymous, rand.Float64()): //nolint:gosec // nobody gains by guessing it
+		return "too many connections are not logged in; try again"
+	}
+	return ""
+}
+
+// turnAway tells the operator, now and then. With no address: those are for who debugs.
+func (d *Door) turnAway(text string) {
+	defer func() { _ = recover() }() // of a hook of the host's
+	d.turnedAway[text]++
+	d.said.Do(func() {
+		for why, n := range d.turnedAway {
+			d.log.WithFields(logrus.Fields{"why": why, "connections": n}).Warn("turned away at the door")
+		}
+		clear(d.turnedAway)
+	})
+}
+
+// prefixOf returns what counts as one address; the zero value if it is none of the Internet's.
+func prefixOf(conn net.Conn) netip.Prefix {
+	defer func() { _ = recover() }() // of a connection of the host's
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	bits := 32
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.Prefix(bits) // fails for no address only
+	return p
+}
+
+func (d *Door) address(p netip.Prefix) *Address {
+	if !p.IsValid() {
+		return nil
+	}
+	a, ok := d.addresses[p]
+	if !ok {
+		a = &Address{prefix: p, starts: d.limits.Starts.limiter()}
+		d.sweep()
+		d.addresses[p] = a
+	}
+	return a
+}
+
+// sweep forgets addresses, each time there are twice as many as were left the last time.
+func (d *Door) sweep() {
+	if len(d.addresses) < d.sweepAt {
+		return
+	}
+	now := time.Now()
+	for _, a := range d.addresses {
+		d.forget(a, now)
+	}
+	for p, a := range d.addresses {
+		if len(d.addresses) <= mostRemembered {
+			break
+		}
+		if a.online+a.anonymous == 0 {
+			delete(d.addresses, p)
+		}
+	}
+	d.sweepAt = max(2*len(d.addresses), 1<<10)
+}
+
+// forget forgets an address if there is nothing to remember of it.
+func (d *Door) forget(a *Address, now time.Time) {
+	switch {
+	case a == nil || a.online+a.anonymous > 0 || now.Before(a.penalty):
+	case a.starts != nil && a.starts.TokensAt(now) < float64(a.starts.Burst()):
+	default:
+		delete(d.addresses, a.prefix)
+	}
+}
+
+// Admission is what one connection counts for. That of a connection nobody counts is nil. Safe for concurrent use.
+type Admission struct {
+	door    *Door
+	address *Address
+
+	// With the Door's mu.
+	online bool
+	closed bool
+}
+
+// from returns the address that the connection counts for.
+func (a *Admission) from() *Address {
+	if a == nil {
+		return nil
+	}
+	return a.address
+}
+
+// logIn counts the connection as one that is logged in; false if its address has no place left for that.
+func (a *Admission) logIn() bool {
+	if a == nil {
+		return true
+	}
+	a.door.mu.Lock()
+	defer a.door.mu.Unlock()
+	most := a.door.limits.OnlinePerAddress
+	switch {
+	case a.closed || a.online:
+		return true
+	case a.address != nil && most > 0 && a.address.online >= most:
+		return false
+	}
+	a.count(-1)
+	a.online = true
+	a.count(+1)
+	return true
+}
+
+// logOut takes logIn back: the login was refused.
+func (a *Admission) logOut() {
+	if a == nil {
+		return
+	}
+	a.door.mu.Lock()
+	defer a.door.mu.Unlock()
+	if a.closed || !a.online {
+		return
+	}
+	a.count(-1)
+	a.online = false
+	a.count(+1)
+}
+
+// Close takes the connection off the count. It may be called more than once.
+func (a *Admission) Close() {
+	if a == nil {
+		return
+	}
+	a.door.mu.Lock()
+	defer a.door.mu.Unlock()
+	if a.closed {
+		return
+	}
+	a.closed = true
+	a.count(-1)
+	a.door.connections--
+	a.door.forget(a.address, time.Now())
+}
+
+// count counts the connection where it stands. With the Door's mu.
+func (a *Admission) count(n int) {
+	if !a.online {
+		a.door.anonymous += n
+	}
+	switch {
+	case a.address == nil:
+	case a.online:
+		a.address.online += n
+	default:
+		a.address.anonymous += n
+	}
+}
+
+// punish adds to the penalty of the connection's address, for what happened before it logged in.
+func (a *Admission) punish(by func(Penalties) time.Duration) {
+	if a == nil || a.address == nil {
+		return
+	}
+	p := a.door.limits.Penalties
+	if p.From == 0 {
+		return
+	}
+	a.door.mu.Lock()
+	defer a.door.mu.Unlock()
+	now, address := time.Now(), a.address
+	if !now.Before(address.penalty) {
+		address.penalty, address.banned = now, false
+	}
+	address.penalty = address.penalty.Add(by(p))
+	if latest := now.Add(p.Most); address.penalty.After(latest) {
+		address.penalty = latest
+	}
+	address.banned = address.banned || address.penalty.Sub(now) >= p.From
+}
+
+func badLogin(p Penalties) time.Duration  { return p.BadLogin }
+func lateLogin(p Penalties) time.Duration { return p.LateLogin }
+
+// mayAsk reports whether one more StartSession may come from here now, and counts it.
+func (a *Address) mayAsk(now time.Time) bool {
+	return a == nil || a.starts == nil || a.starts.AllowN(now, 1)
+}
+
+// TurnAway tells a connection that was not let in why, and closes it. It does not wait; those who want to wait for the end of it have it
+// counted among others.
+func (d *Door) TurnAway(conn net.Conn, text string, among *sync.WaitGroup) {
+	word := frames.Error{Code: frames.Limit, Text: text}.Append(nil)
+	if d.lingering.Add(1) > mostLingering {
+		d.lingering.Add(-1)
+		if socket := newDescriptor(conn); socket != nil {
+			_, _ = socket.write([][]byte{word})
+		}
+		closeAnyway(conn)
+		return
+	}
+	among.Go(func() { // ends within the time to linger
+		defer d.lingering.Add(-1)
+		defer closeAnyway(conn)
+		defer func() { _ = recover() }() // of a connection of the host's
+		takeLeave(conn, word)
+	})
+}
+
+// mostLingering is how many connections that were not let in are given the time to read why. They are not counted among those
+// that are, but are files of the process, too.
+const mostLingering = 32

@@ -1,0 +1,163 @@
+package supervisor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/actors"
+	"github.com/mdeiml/blubbel-server/frames"
+)
+
+// setting is a field of Config that is a limit: its default, and what it may be.
+type setting interface {
+	setDefault()
+	switchOff() // if it may be
+	check() error
+}
+
+// InvalidError says that a field of a Config is not what it may be.
+type InvalidError struct {
+	Field string
+	Text  string // what it is and what it may be, as in "is 3; it must be at least 4"
+}
+
+// Error implements error.
+func (e *InvalidError) Error() string { return "supervisor: Config." + e.Field + " " + e.Text }
+
+// settings are all limits, and their defaults.
+func (c *Config) settings() []setting {
+	const (
+		largest = 2 * (frames.HeaderSize + frames.MaxPayload)
+		many    = 1 << 20
+		perMin  = time.Minute
+		tick    = 10 * time.Millisecond
+		moment  = 100 * time.Millisecond
+	)
+	return []setting{
+		number("MinKeyBits", &c.MinKeyBits, 2048, 1024, 4096),
+		number("MaxKeyBits", &c.MaxKeyBits, 4096, max(c.MinKeyBits, 1024), 4096),
+		number("MaxPayload", &c.MaxPayload, frames.MaxPayload, frames.MaxKey+frames.MaxSealed, frames.MaxPayload),
+		number("MaxLoginPayload", &c.MaxLoginPayload, frames.MaxLoginPayload, frames.MaxKey, frames.MaxPayload),
+		number("MaxSealed", &c.MaxSealed, frames.MaxSealed, frames.MaxSealed/2, frames.MaxSealed),
+		span("LoginTime", &c.LoginTime, 10*time.Second, moment),
+		span("FrameTime", &c.FrameTime, 20*time.Second, moment),
+		span("Silence", &c.Silence, 6*time.Hour, time.Second),
+		span("KeepAlive", &c.KeepAlive, time.Minute, time.Second),
+		span("KeepAliveInterval", &c.KeepAliveInterval, 15*time.Second, time.Second),
+		number("KeepAliveProbes", &c.KeepAliveProbes, 4, 1, 100),
+		span("UserTimeout", &c.UserTimeout, time.Minute, time.Second),
+		number("Window", &c.Window, 256<<10, largest, 1<<30),
+		span("Stall", &c.Stall, 2*time.Second, tick),
+		span("WriteDeadline", &c.WriteDeadline, 10*time.Second, tick),
+		number("AskedBy", &c.AskedBy, 64, 1, many),
+		number("AskedOf", &c.AskedOf, 64, 1, many),
+		number("AskedOfPerAddress", &c.AskedOfPerAddress, 8, 1, many).orOff(),
+		number("Sessions", &c.Sessions, 1024, 1, many),
+		connections(&c.Connections),
+		number("OnlinePerAddress", &c.OnlinePerAddress, 64, 1, many).orOff(),
+		number("AnonymousPerAddress", &c.AnonymousPerAddress, 10, 1, many).orOff(),
+		optional("EarlyRefusal", &c.EarlyRefusal, EarlyRefusal{100, 30, 1000}, EarlyRefusal{From: Off}, c.EarlyRefusal.check),
+		often("FrameRate", &c.FrameRate, Rate{2000, time.Second, 4000}, actors.ChunkFrames),
+		often("ByteRate", &c.ByteRate, Rate{8 << 20, time.Second, 16 << 20}, actors.ChunkBytes),
+		often("StartRate", &c.StartRate, Rate{10, perMin, 20}, 1),
+		often("StartRatePerAddress", &c.StartRatePerAddress, Rate{60, perMin, 120}, 1),
+		often("StartRateTo", &c.StartRateTo, Rate{60, perMin, 100}, 1),
+		span("PenaltyBadLogin", &c.PenaltyBadLogin, 5*time.Second, tick),
+		span("PenaltyLateLogin", &c.PenaltyLateLogin, 10*time.Second, tick),
+		span("PenaltyFrom", &c.PenaltyFrom, 15*time.Second, tick).orOff(),
+		span("PenaltyMost", &c.PenaltyMost, 10*time.Minute, tick),
+		number("Crashes", &c.Crashes, 5, 1, many),
+		span("CrashWindow", &c.CrashWindow, 10*time.Second, time.Millisecond),
+	}
+}
+
+// field is a setting of any type.
+type field[T comparable] struct {
+	name    string
+	is      *T
+	initial T // the default
+	off     *T
+	wrong   func() string // what is wrong with it; empty if nothing is
+}
+
+func (f *field[T]) setDefault() {
+	var zero T
+	if *f.is == zero {
+		*f.is = f.initial
+	}
+}
+
+func (f *field[T]) switchOff() {
+	if f.off != nil {
+		*f.is = *f.off
+	}
+}
+
+func (f *field[T]) check() error {
+	if f.off != nil && *f.is == *f.off {
+		return nil
+	}
+	if text := f.wrong(); text != "" {
+		return &InvalidError{f.name, fmt.Sprintf("is %v; it %s", *f.is, text)}
+	}
+	return nil
+}
+
+// orOff allows Off as well.
+func (f *field[T]) orOff() *field[T] {
+	var off any = Off
+	switch any(*f.is).(type) {
+	case time.Duration:
+		off = time.Duration(Off)
+	}
+	v := off.(T)
+	f.off = &v
+	return f
+}
+
+func number(name string, is *int, initial, least, most int) *field[int] {
+	return &field[int]{name, is, initial, nil, func() string {
+		if *is >= least && *is <= most {
+			return ""
+		}
+		return fmt.Sprintf("must be from %d to %d", least, most)
+	}}
+}
+
+// connections has a default, and a maximum, of what the process's file limit allows. Some files are left for listeners, logs, and
+// those who are turned away.
+func connections(is *int) *field[int] {
+	const usual, others = 10_000, 64
+	f := number("Connections", is, usual, 1, 1<<20)
+	limit, ok := fileLimit()
+	if !ok || limit >= 1<<20 {
+		return f
+	}
+	allowed := max(int(limit)-others, 1) //nolint:gosec // it was just compared
+	f.initial = min(usual, allowed)
+	in := f.wrong
+	f.wrong = func() string {
+		if *is > allowed {
+			return fmt.Sprintf("must be at most %d, as this process may open %d files; raise that (ulimit -n), or lower this", allowed, limit)
+		}
+		return in()
+	}
+	return f
+}
+
+func span(name string, is *time.Duration, initial, least time.Duration) *field[time.Duration] {
+	return &field[time.Duration]{name, is, initial, nil, func() string {
+		if *is >= least {
+			return ""
+		}
+		return fmt.Sprintf("must be at least %v", least)
+	}}
+}
+
+func often(name string, is *Rate, initial Rate, leastBurst int) setting {
+	return optional(name, is, initial, Rate{Events: Off}, func() string { return is.check(leastBurst) })
+}
+
+func optional[T comparable](name string, is *T, initial, off T, wrong func() string) setting {
+	return &field[T]{name, is, initial, &off, wrong}
+}
