@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -62,7 +63,7 @@ func stopUnderLoad(t *testing.T, seed uint64) {
 
 // A second signal is the operator's last word: it does not wait for a client that reads nothing.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	d := start(t)
+	d := start(t, "--stall", "100ms")
 	d.floodsTheDeaf(t)
 	d.signals(t, syscall.SIGTERM)
 	d.says(t, "relay stopping")
@@ -81,6 +82,28 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		case <-limit:
 			t.Fatal("it goes on waiting")
 		}
+	}
+}
+
+func TestWhoDoesNotReadKeepsNobodyFromBeingTold(t *testing.T) {
+	d := start(t, "--stall", "100ms", "--drain-time", "1s")
+	flooding := d.floodsTheDeaf(t)
+	carol := d.joins(t)
+	if err := carol.say(said{typ: frames.TypeLogin}); err != nil {
+		t.Fatal(err)
+	}
+	go carol.listens() // ends with the stream
+	<-carol.loggedIn.has
+	d.signals(t, syscall.SIGTERM)
+	<-carol.over.has
+	<-flooding.over.has
+	last := d.says(t, "relay stopped")
+	if code := d.ends(t, drainTime); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	new(sum).ending(t, carol)
+	if text, _ := last["frames"].(string); !strings.HasSuffix(text, "in flight 0, dead letters 0") {
+		t.Error(text)
 	}
 }
 
@@ -104,10 +127,10 @@ func TestKillLeavesNobodyHanging(t *testing.T) {
 	}
 }
 
-// floodsTheDeaf makes somebody send without end to somebody who does not read, and waits until the relay has noticed.
-func (d *daemon) floodsTheDeaf(t *testing.T) (flooding, deaf *user) {
+// floodsTheDeaf makes somebody send without end to somebody who does not read, and waits until the relay has noticed. It returns who sends.
+func (d *daemon) floodsTheDeaf(t *testing.T) *user {
 	t.Helper()
-	flooding, deaf = d.joins(t), d.joins(t)
+	flooding, deaf := d.joins(t), d.joins(t)
 	_ = deaf.conn.SetReadBuffer(16 << 10)
 	flood := &talk{
 		Rand: rand.New(rand.NewPCG(1, 0)),
@@ -124,7 +147,7 @@ func (d *daemon) floodsTheDeaf(t *testing.T) (flooding, deaf *user) {
 	case <-time.After(patience):
 		t.Fatal("nobody is told BUSY")
 	}
-	return flooding, deaf
+	return flooding
 }
 
 // joins connects somebody for the whole test.
