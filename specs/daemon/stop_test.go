@@ -40,7 +40,7 @@ func stopUnderLoad(t *testing.T, seed uint64) {
 	d := start(t)
 	random := rand.New(rand.NewPCG(seed, 0))
 	signal := []syscall.Signal{syscall.SIGTERM, syscall.SIGINT}[seed%2]
-	c := &crowd{daemon: d, seed: seed}
+	c := &crowd{address: d.address, seed: seed}
 	moment := time.After(time.Duration(random.IntN(300)) * time.Millisecond)
 	c.begins()
 	<-moment
@@ -109,7 +109,7 @@ func TestWhoDoesNotReadKeepsNobodyFromBeingTold(t *testing.T) {
 
 func TestKillLeavesNobodyHanging(t *testing.T) {
 	d := start(t)
-	c := &crowd{daemon: d, seed: 1}
+	c := &crowd{address: d.address, seed: 1}
 	c.begins()
 	busy := time.NewTicker(time.Millisecond)
 	defer busy.Stop()
@@ -153,7 +153,7 @@ func (d *daemon) floodsTheDeaf(t *testing.T) *user {
 // joins connects somebody for the whole test.
 func (d *daemon) joins(t *testing.T) *user {
 	t.Helper()
-	u, err := d.connect()
+	u, err := connect(d.address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,9 +163,9 @@ func (d *daemon) joins(t *testing.T) *user {
 
 // crowd is the load: pairs that talk to each other as fast as they can until the relay stops, and others who come and go.
 type crowd struct {
-	daemon *daemon
-	seed   uint64
-	all    sync.WaitGroup
+	address string // of the relay
+	seed    uint64
+	all     sync.WaitGroup
 
 	mu    sync.Mutex
 	users []*user // everybody who may have sent a frame from user to user
@@ -192,12 +192,12 @@ func (c *crowd) begins() {
 
 // pair lets two users talk until both connections are over; false if the daemon is not there.
 func (c *crowd) pair(random *rand.Rand, guests bool) bool {
-	alice, err := c.daemon.connect()
+	alice, err := connect(c.address)
 	if err != nil {
 		return false
 	}
 	defer func() { _ = alice.conn.Close() }()
-	bob, err := c.daemon.connect()
+	bob, err := connect(c.address)
 	if err != nil {
 		return false
 	}
@@ -237,7 +237,7 @@ func (c *crowd) took() (n int64) {
 // knock logs in again and again, and leaves at once.
 func (c *crowd) knock() {
 	for tick := time.NewTicker(time.Millisecond); ; <-tick.C { // ends with the daemon
-		u, err := c.daemon.connect()
+		u, err := connect(c.address)
 		if err != nil {
 			return
 		}

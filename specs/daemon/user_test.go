@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -68,8 +69,8 @@ func (m *moment) happens() { m.once.Do(func() { close(m.has) }) }
 func newMoment() moment { return moment{has: make(chan struct{})} }
 
 // connect opens a connection for somebody with a key of their own. Nothing on it hangs for ever.
-func (d *daemon) connect() (*user, error) {
-	conn, err := net.Dial("tcp", d.address)
+func connect(address string) (*user, error) {
+	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
@@ -204,4 +205,18 @@ type slowly struct {
 func (s slowly) Read(b []byte) (int, error) {
 	<-s.ticks
 	return s.from.Read(b[:min(len(b), s.most)])
+}
+
+// login is a Login with this key, which the user is not said to have said.
+func (*user) login(key []byte) []byte { return frames.Login{Key: key}.Append(nil) }
+
+// heardLast returns an error if what was heard last is anything else.
+func (u *user) heardLast(t frames.Type, code frames.Code) error {
+	if len(u.heard) == 0 {
+		return errors.New("nothing was heard")
+	}
+	if last := u.heard[len(u.heard)-1]; last.typ != t || last.code != code {
+		return fmt.Errorf("heard %v %v, not %v %v", last.typ, last.code, t, code)
+	}
+	return nil
 }
