@@ -93,7 +93,9 @@ func comeAndGo(t *testing.T, address string) {
 			t.Fatal(err)
 		}
 	}
-	v.leave()
+	if err := v.leave(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // returnsTo waits until the process holds no more than this.

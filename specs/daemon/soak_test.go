@@ -57,7 +57,7 @@ func (d *daemon) isVisited(t *testing.T, random *rand.Rand, times int) {
 	for range visitors {
 		v := &visitor{Rand: rand.New(rand.NewPCG(random.Uint64(), 0)), address: d.address}
 		all.Go(func() {
-			for done.Add(1) <= int64(times) {
+			for done.Add(1) <= int64(times) && !t.Failed() {
 				if err := v.visit(); err != nil {
 					t.Error(err)
 				}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
@@ -22,29 +23,31 @@ var visits = []func(*visitor) error{
 
 // visit does one of them, and leaves.
 func (v *visitor) visit() error {
-	err := visits[v.IntN(len(visits))](v)
-	v.leave()
-	return err
+	return errors.Join(visits[v.IntN(len(visits))](v), v.leave())
 }
 
 // leave ends all connections.
-func (v *visitor) leave() {
+func (v *visitor) leave() (err error) {
 	for _, u := range v.here {
-		v.leaves(u)
+		err = errors.Join(err, v.leaves(u))
 	}
 	v.here = nil
+	return err
 }
 
-// leaves ends a connection: closed, torn off, or in good order.
-func (v *visitor) leaves(u *user) {
+// leaves ends a connection: closed, torn off, or in good order. Then the relay has to end it, too.
+func (v *visitor) leaves(u *user) error {
+	defer func() { _ = u.conn.Close() }()
 	switch v.IntN(3) {
 	case 0:
-		_ = u.conn.SetLinger(0)
+		return u.conn.SetLinger(0)
 	case 1:
 		_ = u.conn.CloseWrite()
-		_, _ = io.Copy(io.Discard, u.conn)
+		if _, err := io.Copy(io.Discard, u.conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
 	}
-	_ = u.conn.Close()
+	return nil
 }
 
 func (v *visitor) connects() (*user, error) {
