@@ -40,7 +40,7 @@ bench: ## every benchmark
 	go test -run='^$$' -bench=. -benchmem ./...
 
 load: build ## blubbel-bench against a relay started for it: about a minute
-	@bin/blubbel-server --listen 127.0.0.1:8010 --log-level warn & relay=$$!; trap "kill $$relay" EXIT; sleep 0.5; \
+	@bin/blubbel-server --listen 127.0.0.1:8010 --log-level warn --rate-limits off & relay=$$!; trap "kill $$relay" EXIT; sleep 0.5; \
 	bin/blubbel-bench all --relay 127.0.0.1:8010 --pid $$relay
 
 build: ## the programs, into bin/

@@ -14,7 +14,7 @@ type clock struct {
 	begun  time.Time // when the frame began that is not whole; zero between two
 	heard  time.Time // when something last came, or was found to have gone
 	looked time.Time // when we last looked whether something has gone
-	sent   int64     // what had gone then
+	gone   int64     // how many bytes had
 }
 
 // looks is how often one looks within the time of silence whether something has gone to the client: what is written is not timed.
@@ -30,9 +30,9 @@ func newClock(limits *Limits) clock {
 }
 
 // waits takes note of what the reader begins to wait for, and returns when to look at the clock; zero for never.
-func (c *clock) waits(now time.Time, inFrame, moved, loggedIn bool) (next time.Time) {
+func (c *clock) waits(now time.Time, inFrame, moved, loggedIn bool, gone int64) (next time.Time) {
 	if moved {
-		c.heard, c.looked = now, now
+		c.heard, c.looked, c.gone = now, now, gone
 	}
 	switch {
 	case !inFrame:
@@ -67,7 +67,7 @@ func (c *clock) paused(d time.Duration) {
 }
 
 // late returns why the client is not waited for any longer, if that is so.
-func (c *clock) late(now time.Time, sent func() int64) *frames.Refusal {
+func (c *clock) late(now time.Time, gone int64) *frames.Refusal {
 	over := func(since time.Time, limit time.Duration) bool { return limit > 0 && now.Sub(since) >= limit }
 	text := ""
 	switch {
@@ -76,8 +76,8 @@ func (c *clock) late(now time.Time, sent func() int64) *frames.Refusal {
 	case !c.begun.IsZero() && over(c.begun, c.limits.Frame):
 		text = "the frame was not completed in time"
 	case over(c.looked, c.limits.Silence/looks) || over(c.heard, c.limits.Silence):
-		if s := sent(); s != c.sent {
-			c.sent, c.heard = s, now
+		if gone != c.gone {
+			c.gone, c.heard = gone, now
 		}
 		c.looked = now
 		if !over(c.heard, c.limits.Silence) {

@@ -19,7 +19,9 @@ func (s *script) read(room) (int, error)      { panic("nobody reads") }
 func (s *script) write([][]byte) (int, error) { panic("the test writes") }
 func (s *script) wait([][]byte) (int, error)  { panic("the test waits") }
 func (s *script) sent() int64                 { return int64(len(s.took)) }
-func (s *script) direct() bool                { return !s.stream }
+
+func (s *script) written() int64 { return s.sent() }
+func (s *script) direct() bool   { return !s.stream }
 
 // writing is an output with something queued, and what must become of that.
 type writing struct {

@@ -115,8 +115,8 @@ func (r *reader) read() (late *frames.Refusal, err error) {
 		r.moved = true
 		return nil, nil
 	case r.rings(err):
-		r.armed = time.Time{}
-		return r.clock.late(time.Now(), r.socket.sent), nil
+		r.arm(time.Time{})
+		return r.clock.late(time.Now(), r.socket.written()), nil
 	}
 	return nil, err
 }
@@ -157,13 +157,18 @@ func (r *reader) idle() {
 	if len(r.have) == 0 {
 		r.drop()
 	}
-	next := r.clock.waits(time.Now(), len(r.have) > 0, r.moved, r.login.Load() != nil)
+	next := r.clock.waits(time.Now(), len(r.have) > 0, r.moved, r.login.Load() != nil, r.socket.written())
 	r.moved = false
 	if next.IsZero() || !r.armed.IsZero() && !next.Before(r.armed) {
 		return // a deadline that comes too early does no harm: one looks at the clock, and reads on
 	}
-	r.armed = next
-	_ = r.conn.SetReadDeadline(next)
+	r.arm(next)
+}
+
+// arm has the next read end at that time; with the zero time it does not.
+func (r *reader) arm(t time.Time) {
+	r.armed = t
+	_ = r.conn.SetReadDeadline(t)
 	if r.quit.Load() { // the deadline that is to wake us may have been set just before
 		_ = r.conn.SetReadDeadline(past)
 	}

@@ -22,32 +22,58 @@ type bob struct {
 	registry   probe
 	alice      *Login
 	refused    probe // Alice's ConnectionActor
+	user       probe // his UserActor
 	said       uint64
 }
 
 // withBob plays a scene in virtual time.
 func withBob(t *testing.T, scene func(b *bob)) {
 	t.Helper()
+	connected(t, func(b *bob) {
+		b.logsIn()
+		scene(b)
+		_ = b.conn.Close()
+		next[Leave](t, b.registry)
+	})
+}
+
+// logsIn logs Bob in.
+func (b *bob) logsIn() {
+	b.t.Helper()
+	b.writes(frames.Login{Key: seedKey(2)}.Append(nil))
+	join := next[Join](b.t, b.registry)
+	join.Login.User = b.user.PID
+	join.Login.worker = nil // a probe's mailbox does not take it off
+	b.system.Root.Send(b.connection, Joined{Login: join.Login})
+	b.reads(frames.HeaderSize)
+}
+
+func (b *bob) writes(p []byte) {
+	b.t.Helper()
+	if _, err := b.conn.Write(p); err != nil {
+		b.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// connected plays a scene in which Bob is not logged in.
+func connected(t *testing.T, scene func(b *bob), change ...func(*Limits)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bob{stage: newStage(t), t: t}
 		b.shared.Keys.SeedRaw = true
 		b.shared.Limits.Stall, b.shared.Limits.WriteDeadline = 2*time.Second, 10*time.Second
+		b.shared.Limits.Login, b.shared.Limits.Frame, b.shared.Limits.Silence = 10*time.Second, 20*time.Second, 6*time.Hour
+		b.registry, b.refused, b.user = b.probe(), b.probe(), b.probe()
+		for _, f := range change {
+			f(&b.shared.Limits)
+		}
 		server, client := net.Pipe()
-		b.conn, b.registry, b.refused = client, b.probe(), b.probe()
+		b.conn = client
 		b.connection = b.system.Root.Spawn(ConnectionProps(b.shared, server, nil, b.registry.PID))
 		b.alice = b.login(seedKey(1), b.refused.PID, nil)
-		key := seedKey(2)
-		if _, err := client.Write(frames.Login{Key: key}.Append(nil)); err != nil {
-			t.Fatal(err)
-		}
-		join := next[Join](t, b.registry)
-		join.Login.User = b.probe().PID
-		join.Login.worker = nil // a probe's mailbox does not take it off
-		b.system.Root.Send(b.connection, Joined{Login: join.Login})
-		b.reads(frames.HeaderSize)
 		scene(b)
 		_ = client.Close()
-		next[Leave](t, b.registry)
 		b.system.Root.Stop(b.connection)
 		b.shared.Wait()
 		after(2 * time.Second) // Proto.Actor counts dead letters for a second

@@ -15,6 +15,8 @@ type socket interface {
 	wait(pieces [][]byte) (n int, err error)
 	// sent is how many bytes have got somewhere, ever: to the client's side, if that can be known, else to the operating system. From any goroutine.
 	sent() int64
+	// written is how many bytes the operating system has taken, ever. From any goroutine.
+	written() int64
 	// direct says that the pieces are never looked at but by write, so they may lie where they may change after it.
 	direct() bool
 }
@@ -66,5 +68,7 @@ func (s *stream) wait(pieces [][]byte) (n int, err error) {
 }
 
 func (s *stream) sent() int64 { return s.took.Load() }
+
+func (s *stream) written() int64 { return s.took.Load() }
 
 func (*stream) direct() bool { return false }

@@ -121,4 +121,6 @@ func (d *descriptor) sent() int64 {
 	return took
 }
 
+func (d *descriptor) written() int64 { return d.took.Load() }
+
 func (*descriptor) direct() bool { return true }

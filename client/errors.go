@@ -17,10 +17,11 @@ type Refused struct {
 	Text    string      // the relay's words: show them as text, they may hold anything
 }
 
-// Error names the request and the code, and says in our words what it means; in the relay's, quoted, if we do not know it.
+// Error names the request and the code, and says in our words what it means; in the relay's, quoted, where it knows more.
 func (r *Refused) Error() string {
 	text := r.Code.Text()
-	if text == "" { // a code of a later version
+	atTheDoor := r.Code == frames.Limit && (r.Request == 0 || r.Request == frames.TypeLogin)
+	if text == "" || atTheDoor { // a code of a later version; or too many connections, of one kind or another
 		text = strconv.Quote(r.Text)
 	}
 	if r.Request == 0 {

@@ -22,7 +22,7 @@ const (
 	Offline         Code = 13 // the recipient left before the frame was written
 	Busy            Code = 14 // the recipient does not keep up
 	RateLimited     Code = 15
-	Limit           Code = 16 // too many sessions or requests of the sender's own
+	Limit           Code = 16 // too many sessions or requests of the sender's own; for a Login, or for no frame: too many connections
 	Timeout         Code = 17 // closes
 	Replaced        Code = 18 // closes: a proven login of the same key took over
 	ShuttingDown    Code = 19 // closes
@@ -35,7 +35,8 @@ const (
 	LastCode = NotAllowed
 )
 
-// Closes reports whether the relay closes the connection after an Error of this code that answers a frame.
+// Closes reports whether the relay closes the connection after an Error of this code that answers a frame. It does so after a
+// Login that is refused with Limit, too, and after every Error that answers none.
 func (c Code) Closes() bool {
 	switch c {
 	case TooLarge, ProofInvalid, Timeout, Replaced, ShuttingDown:

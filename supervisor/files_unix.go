@@ -10,5 +10,5 @@ func fileLimit() (n uint64, ok bool) {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return 0, false
 	}
-	return uint64(limit.Cur), true //nolint:gosec,unconvert // it is signed on some systems, and never negative
+	return uint64(limit.Cur), true //nolint:unconvert // it is signed on some systems, and never negative
 }

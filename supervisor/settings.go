@@ -133,7 +133,7 @@ func connections(is *int) *field[int] {
 	if !ok || limit >= 1<<20 {
 		return f
 	}
-	allowed := max(int(limit)-others, 1) //nolint:gosec // it was just compared
+	allowed := max(int(limit)-others, 1)
 	f.initial = min(usual, allowed)
 	in := f.wrong
 	f.wrong = func() string {

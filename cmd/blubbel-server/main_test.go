@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
 func TestWhatCannotStartIsOneClearLine(t *testing.T) {
@@ -29,6 +35,15 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 		{"--rate-limits maybe", `--rate-limits must be one of "on","off"`},
 		{"--lissten 127.0.0.1:0", `did you mean "--listen"`},
 		{"serve", "unexpected argument serve"},
+		{"--window 5", "--window is 5; it must be from 131082"},
+		{"--frame-rate often", `--frame-rate: "often": give it as "10/min burst 20"`},
+		{"--start-rate=1/s_burst_0", `--start-rate: "1/s_burst_0": give it as`},
+		{"--early-refusal 1:2", `--early-refusal: "1:2": give it as "100:30:1000"`},
+		{"--anonymous-per-address=-1", `--anonymous-per-address: "-1": give a number, or off`},
+		{"--penalty-from soon", `--penalty-from: "soon": give a time such as 15s, or off`},
+		{"--login-time 0s", "--login-time is 0; leave it out for the default"},
+		{"--silence off", "--silence: expected duration"},
+		{"--drain-time 0s", "--drain-time is 0s; it must be at least 10ms"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -52,6 +67,50 @@ func TestHelpAndVersion(t *testing.T) {
 		}
 		if !strings.Contains(stdout.String(), says) {
 			t.Errorf("%s says %s", flag, stdout.String())
+		}
+	}
+}
+
+// Every limit of supervisor.Config is a flag, with its default.
+func TestEveryLimitIsAFlag(t *testing.T) {
+	o, err := parse(nil, os.Stdout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := o.limits.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	are, flags := reflect.ValueOf(got), reflect.TypeFor[limits]()
+	for field, want := range reflect.ValueOf(supervisor.Defaults()).Fields() {
+		switch field.Name {
+		case "Log", "Props", "SeedRawKeys", "NoRateLimits": // not a limit
+		default:
+			if is := are.FieldByName(field.Name).Interface(); is != want.Interface() {
+				t.Errorf("%s is %v without flags, want %v", field.Name, is, want)
+			}
+			if _, ok := flags.FieldByName(field.Name); !ok {
+				t.Errorf("%s has no flag", field.Name)
+			}
+		}
+	}
+}
+
+func TestLimitsByRateMayBeOff(t *testing.T) {
+	for field := range reflect.TypeFor[limits]().Fields() {
+		if group := field.Tag.Get("group"); group != "rates" || field.Type == reflect.TypeFor[time.Duration]() {
+			continue
+		}
+		o, err := parse([]string{flagName(field.Name) + "=off"}, os.Stdout)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if _, err := o.relay(logrus.NewEntry(logrus.New())); err != nil {
+			t.Error(err)
+		}
+		if is := fmt.Sprint(reflect.ValueOf(o.limits).FieldByName(field.Name)); is != "-1" && is != "off" && is != "-1ns" {
+			t.Errorf("%s is %s", field.Name, is)
 		}
 	}
 }

@@ -120,7 +120,9 @@ func ask(ctx context.Context, conn *client.Client, peer friend, patience time.Du
 // standing says what there is to wait for, after an asking that ended so; nothing if it is of no use to ask again.
 func standing(err error, name string, every time.Duration) string {
 	switch {
-	case client.IsRefused(err, frames.Unavailable), client.IsRefused(err, frames.RateLimited):
+	case client.IsRefused(err, frames.RateLimited):
+		return fmt.Sprintf("%s was asked for too often, says the relay; asking again every %v (Ctrl-C ends)", name, every)
+	case client.IsRefused(err, frames.Unavailable):
 		return fmt.Sprintf("%s is away; asking again every %v (Ctrl-C ends)", name, every)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("%s was asked and has not accepted yet; asking again every %v (Ctrl-C ends)", name, every)

@@ -117,7 +117,7 @@ var mutants = []mutant{
 		"user_crash.go", "		u.skip(ctx)\n", "		u.skip(ctx)\n		if len(u.chunks) > 0 {\n			u.chunks[0].at = len(u.chunks[0].bytes)\n		}\n",
 	}}},
 	{"never says UNAVAILABLE", "leaked", []edit{{
-		"walk.go", "func() { shared.send(self, unavailable{run: m.Run}) }", "func() {\n			if !rarely(10) {\n				shared.send(self, unavailable{run: m.Run})\n			}\n		}",
+		"delayed.go", "func() { shared.send(self, unavailable{}) }", "func() {\n			if !rarely(10) {\n				shared.send(self, unavailable{})\n			}\n		}",
 	}}},
 	{"drops what a goroutine was about to run that exits", "leaked", []edit{{
 		"worker.go", "range append(w.ready, w.runs)", "range []*Mailbox{w.runs}",
