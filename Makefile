@@ -47,3 +47,14 @@ build: ## the programs, into bin/
 
 run: build ## a relay on port 8000
 	bin/blubbel-server
+
+.PHONY: stops
+stops: STOPS = 50
+stops: SEED = 0
+stops: ## stop so many daemons under load (STOPS=50), from SEED on (0 draws one)
+	go test -count=1 -timeout=$$(($(STOPS) * 20 + 60))s ./specs/daemon -run='^TestStopUnderLoad$$' -v -args -stops=$(STOPS) -seed=$(SEED)
+
+.PHONY: soak
+soak: CYCLES = 100000
+soak: ## so many clients (CYCLES=100000) come to a daemon and leave, well or badly: does it let go of them? For the night
+	go test -count=1 -timeout=$$(($(CYCLES) / 50 + 300))s ./specs/daemon -run='^TestSoak$$' -v -args -cycles=$(CYCLES)

@@ -83,11 +83,16 @@ var _ = Describe("Being logged", func() {
 			Expect(strings.Count(text, "\n")).To(Equal(entries), "%q", text)
 			Expect(strings.Count(text, "1.2.3.4:5")).To(Equal(4), "%q", text)
 			for _, c := range strings.ReplaceAll(text, "\n", "") {
-				Expect(c).To(And(BeNumerically(">=", ' '), BeNumerically("<", 0x7f)), "%q", text)
+				Expect(c).To(BeNumerically(">=", ' '), "%q", text)
+				if format != "JSON" { // whose encoder lets these through in what the host's own listener says
+					Expect(c).To(BeNumerically("<", 0x7f), "%q", text)
+				}
 			}
 			if format == "JSON" {
 				for line := range strings.Lines(text) {
-					Expect(json.Unmarshal([]byte(line), &map[string]any{})).To(Succeed(), "%q", line)
+					var fields struct{ Remote string }
+					Expect(json.Unmarshal([]byte(line), &fields)).To(Succeed(), "%q", line)
+					Expect(fields.Remote).To(MatchRegexp("^[ -~]*$"))
 				}
 			}
 		}, SpecTimeout(patience))

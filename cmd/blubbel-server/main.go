@@ -19,7 +19,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the next signal is not ours any more: it ends the process
+	context.AfterFunc(ctx, stop)   // the next signal is not ours any more: it ends the process
+	signal.Ignore(syscall.SIGPIPE) // whoever read the log is gone; that ends nobody's conversations
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

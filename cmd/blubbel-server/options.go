@@ -64,9 +64,9 @@ func (a *address) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (o options) logger(w io.Writer) *logrus.Entry {
+// logger returns what to log to, and what is to be called when all is logged.
+func (o options) logger(w io.Writer) (entry *logrus.Entry, written func()) {
 	log := logrus.New()
-	log.SetOutput(w)
 	if o.LogFormat == "json" {
 		log.SetFormatter(&logrus.JSONFormatter{})
 	} else {
@@ -76,7 +76,7 @@ func (o options) logger(w io.Writer) *logrus.Entry {
 	if err == nil { // the flag allows only levels there are
 		log.SetLevel(level)
 	}
-	return logrus.NewEntry(log)
+	return logrus.NewEntry(log), newScribe(log, w).close
 }
 
 // version is what --version prints: the module's, as the build knows it.

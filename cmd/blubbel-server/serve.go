@@ -15,7 +15,8 @@ import (
 
 // serve runs a relay until ctx ends, or until it cannot accept any more.
 func serve(ctx context.Context, o options, stderr io.Writer) error {
-	log := o.logger(stderr)
+	log, written := o.logger(stderr)
+	defer written()
 	relay, err := o.relay(log)
 	if err != nil {
 		return explain(err)
