@@ -204,6 +204,10 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 		if c.over {
 			ctx.Send(ctx.Parent(), Drained{Connection: ctx.Self()})
 		}
+	case Hasten:
+		if c.out.busy() && !c.out.parting {
+			c.leave(ctx)
+		}
 	case Close:
 		c.reader.stop()
 		c.out.finish(lastWord(m.Code))

@@ -320,7 +320,7 @@ func (d *Door) TurnAway(conn net.Conn, text string, among *sync.WaitGroup) {
 		defer d.lingering.Add(-1)
 		defer closeAnyway(conn)
 		defer func() { _ = recover() }() // of a connection of the host's
-		takeLeave(conn, word)
+		takeLeave(conn, word, func() int64 { return 0 })
 	})
 }
 

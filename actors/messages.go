@@ -104,6 +104,8 @@ type (
 	Orphaned struct{ quiet }
 	// Drain asks to stop reading at the next frame border, and to answer the parent with Drained once everything taken is settled.
 	Drain struct{ quiet }
+	// Hasten says that there is no time left for a client that does not keep up: it is closed, and what waits for it is refused.
+	Hasten struct{ quiet }
 	// Close asks to say why (number 0) and to close.
 	Close struct {
 		quiet
@@ -132,7 +134,8 @@ type (
 		Conn  net.Conn
 		Entry *Admission // what it counts for; nil if it does not
 	}
-	// Hurry says that there is no time left to wait for those that are not drained.
+	// Hurry says, the first time, that there is no time left to wait for clients that do not read; the second time, for any that
+	// are not drained.
 	Hurry struct{}
 	// Drained answers Drain.
 	Drained struct{ Connection *actor.PID }

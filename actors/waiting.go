@@ -76,8 +76,11 @@ type farewell struct {
 }
 
 // lingering is how long the client may take to read the last word, and go on sending after it, lest a reset takes it away
-// (docs/protocol.md, "Closing").
-const lingering = 500 * time.Millisecond
+// (docs/protocol.md, "Closing"). As long as it takes what the operating system still has for it, it gets more, up to longest.
+const (
+	lingering     = 500 * time.Millisecond
+	longestLinger = 5 * time.Second
+)
 
 func (f farewell) run(*worker) { // ends within that time, or when the ConnectionActor closes the socket
 	defer f.shared.running.Done()
@@ -89,14 +92,14 @@ func (f farewell) run(*worker) { // ends within that time, or when the Connectio
 		closeAnyway(f.conn)
 		f.shared.send(f.connection, parted{})
 	}()
-	takeLeave(f.conn, f.word)
+	takeLeave(f.conn, f.word, f.socket.sent)
 	returned = true
 }
 
-// takeLeave says the last word, if there is one, and waits until the client closes, or time is up. The caller closes.
-func takeLeave(conn net.Conn, word []byte) {
-	enough := time.AfterFunc(lingering, func() { closeAnyway(conn) }) // whatever the connection makes of deadlines
-	defer enough.Stop()
+// takeLeave says the last word, if there is one, and waits until the client closes, or time is up. Sent says how many bytes have
+// got to the client. The caller closes.
+func takeLeave(conn net.Conn, word []byte, sent func() int64) {
+	defer closeLater(conn, sent)()
 	if len(word) > 0 {
 		if _, err := conn.Write(word); err != nil {
 			return
@@ -112,6 +115,25 @@ func takeLeave(conn net.Conn, word []byte) {
 			}
 		}
 	}
+}
+
+// closeLater closes a connection when time is up, whatever it makes of deadlines, unless it is called off.
+func closeLater(conn net.Conn, sent func() int64) (callOff func() bool) {
+	before, left := sent(), longestLinger
+	var enough *time.Timer
+	ready := make(chan struct{})
+	enough = time.AfterFunc(lingering, func() {
+		<-ready
+		now := sent()
+		if left -= lingering; now == before || left <= 0 {
+			closeAnyway(conn)
+			return
+		}
+		before = now
+		enough.Reset(lingering)
+	})
+	close(ready)
+	return enough.Stop
 }
 
 // closeAnyway closes a connection, which may be one of the host's that panics.

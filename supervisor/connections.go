@@ -10,7 +10,7 @@ import (
 // Connections supervises the connections. When the relay stops it lets all of them settle what is under way before it
 // closes the first, so that nothing is refused only because the other end was closed a moment earlier.
 //
-//	open ──Drain──► draining ──all Drained, or Hurry──► closing ──all gone──► (tells its parent)
+//	open ──Drain──► draining ──all Drained, or Hurry twice──► closing ──all gone──► (tells its parent)
 type Connections struct {
 	config   *Config
 	shared   *actors.Shared
@@ -18,6 +18,7 @@ type Connections struct {
 	registry *actor.PID
 	phase    phase
 	busy     map[string]struct{} // ids of connections that are still draining
+	hurried  bool                // those whose clients do not read were closed
 }
 
 type phase uint8
@@ -111,8 +112,15 @@ func (c *Connections) drain(ctx actor.Context) {
 }
 
 func (c *Connections) hurry(ctx actor.Context) {
-	clear(c.busy)
-	c.goOn(ctx)
+	if c.hurried || c.phase != draining {
+		clear(c.busy)
+		c.goOn(ctx)
+		return
+	}
+	c.hurried = true
+	for _, connection := range ctx.Children() {
+		ctx.Send(connection, actors.Hasten{})
+	}
 }
 
 func (c *Connections) drained(ctx actor.Context, connection *actor.PID) {

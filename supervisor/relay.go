@@ -100,8 +100,8 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 // Stop ends the relay: it accepts nobody and reads nothing any more, settles what is under way, tells every client
-// SHUTTING_DOWN, and closes. What is not settled when four fifths of the context's time are over is refused, lest clients
-// that do not read keep the others from being told. When the context ends, connections are closed, after half a second at most for a
+// SHUTTING_DOWN, and closes. What waits for clients that do not read when four fifths of the context's time are over is refused, and they
+// are closed, lest they keep the others from being told. When the context ends, connections are closed, after half a second at most for a
 // last word where no frame was begun, and the context's error is returned. Either way no actor and no goroutine of the relay is left; the host's actor system goes
 // on. Stop may be called more than once.
 func (r *Relay) Stop(ctx context.Context) error {
@@ -112,11 +112,13 @@ func (r *Relay) Stop(ctx context.Context) error {
 		close(r.stopping)
 		r.mail.PostUserMessage(actors.Drain{})
 	})
-	for hurry := untilHurry(ctx); ; {
+	begun, hurries := time.Now(), 0
+	for {
 		select {
 		case <-r.done:
 			return nil
-		case <-hurry:
+		case <-untilHurry(ctx, begun, hurries):
+			hurries++
 			r.mail.PostUserMessage(actors.Hurry{})
 		case <-ctx.Done():
 			if r.gone() {
@@ -129,13 +131,14 @@ func (r *Relay) Stop(ctx context.Context) error {
 	}
 }
 
-// untilHurry fires when four fifths of the time are over: one client that does not read must not keep the others from being told.
-func untilHurry(ctx context.Context) <-chan time.Time {
+// untilHurry fires when eight tenths of the time are over, and then when nine are: one client that does not read must not keep
+// the others from being told.
+func untilHurry(ctx context.Context, begun time.Time, before int) <-chan time.Time {
 	deadline, ok := ctx.Deadline()
-	if !ok {
+	if !ok || before == 2 {
 		return nil
 	}
-	return time.After(time.Until(deadline) * 4 / 5)
+	return time.After(time.Until(begun.Add(deadline.Sub(begun) * time.Duration(8+before) / 10)))
 }
 
 func (r *Relay) gone() bool       { return isClosed(r.done) }

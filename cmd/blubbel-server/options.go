@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/term"
 
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
@@ -70,7 +72,8 @@ func (o options) logger(w io.Writer) (entry *logrus.Entry, written func()) {
 	if o.LogFormat == "json" {
 		log.SetFormatter(&logrus.JSONFormatter{})
 	} else {
-		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+		file, ok := w.(*os.File) // which logrus would see, if it wrote there itself
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, ForceColors: ok && term.IsTerminal(int(file.Fd()))}) //nolint:gosec // descriptors are small
 	}
 	level, err := logrus.ParseLevel(o.LogLevel)
 	if err == nil { // the flag allows only levels there are

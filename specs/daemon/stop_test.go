@@ -86,7 +86,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 }
 
 func TestWhoDoesNotReadKeepsNobodyFromBeingTold(t *testing.T) {
-	d := start(t, "--stall", "100ms", "--drain-time", "1s")
+	d := start(t, "--stall", "100ms", "--drain-time", "3s")
 	flooding := d.floodsTheDeaf(t)
 	carol := d.joins(t)
 	if err := carol.say(said{typ: frames.TypeLogin}); err != nil {
@@ -102,8 +102,16 @@ func TestWhoDoesNotReadKeepsNobodyFromBeingTold(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	new(sum).ending(t, carol)
-	if text, _ := last["frames"].(string); !strings.HasSuffix(text, "in flight 0, dead letters 0") {
-		t.Error(text)
+	new(sum).ending(t, flooding)
+	told := map[string]int{}
+	for _, h := range flooding.heard {
+		if h.number > 0 && h.code > 0 {
+			told[h.code.String()]++
+		}
+	}
+	text, _ := last["frames"].(string)
+	if list := strings.Trim(fmt.Sprint(told), "map[]"); !strings.HasSuffix(text, "refused map["+list+"], in flight 0, dead letters 0") {
+		t.Errorf("the sender was told %v; %s", list, text)
 	}
 }
 
