@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -51,10 +53,29 @@ func newBench(options common, stdout, stderr io.Writer) (*bench, error) {
 
 // dial connects to the relay, from one address after the other if there are several.
 func (b *bench) dial(ctx context.Context, nth int) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: answerTime}
+	var from netip.Addr
 	if b.Sources > 1 {
-		n := nth%b.Sources + 1
-		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(n>>8), byte(n))} //nolint:gosec // the flag allows less than 2^16
+		from = following(firstSource, nth%b.Sources)
+	}
+	return b.reach(ctx, from)
+}
+
+// firstSource is the first of the addresses that --sources takes.
+var firstSource = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// following returns the nth IPv4 address behind this one.
+func following(first netip.Addr, nth int) netip.Addr {
+	four := first.As4()
+	binary.BigEndian.PutUint32(four[:], binary.BigEndian.Uint32(four[:])+uint32(nth)) //nolint:gosec // the flags allow far less
+	return netip.AddrFrom4(four)
+}
+
+// reach connects to the relay from an address, or, if that is none, from wherever the machine likes.
+func (b *bench) reach(ctx context.Context, from netip.Addr) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: answerTime}
+	if from.IsValid() {
+		dialer.LocalAddr = &net.TCPAddr{IP: from.AsSlice()}
+		dialer.Control = portLater
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", b.Relay)
 	if err != nil {
@@ -145,6 +166,8 @@ func (b *bench) verdict() error {
 		case !r.wrong():
 		case r.Error != "":
 			return fmt.Errorf("%s: %s", r.Cell, r.Error)
+		case len(r.Wrong) > 0:
+			return fmt.Errorf("%s: %s", r.Cell, r.Wrong[0])
 		case !r.Account.adds():
 			return fmt.Errorf("%s: the Messages do not add up: %s", r.Cell, r.Account.sum())
 		default:
