@@ -132,7 +132,7 @@ func (h *hostile) play(ctx context.Context) string {
 	defer context.AfterFunc(ctx, func() { _ = h.conn.SetReadDeadline(longAgo) })()
 	h.grow(littleRead)
 	_ = h.conn.SetWriteDeadline(h.until)
-	_, _ = h.conn.Write(h.first) // what is wrong with the connection, reading will tell
+	h.say(h.first)
 	if half, ok := h.conn.(interface{ CloseWrite() error }); ok && h.shut {
 		_ = half.CloseWrite()
 	}
@@ -147,6 +147,13 @@ func (h *hostile) play(ctx context.Context) string {
 	return end
 }
 
+// say writes something. What is wrong with the connection, reading will tell.
+func (h *hostile) say(b []byte) {
+	if len(b) > 0 {
+		_, _ = h.conn.Write(b)
+	}
+}
+
 // errEnough says that a client has stayed for as long as it planned.
 var errEnough = errors.New("this client has nothing more to do")
 
@@ -156,9 +163,7 @@ func (h *hostile) hear(ctx context.Context) error {
 	if drop := time.Now().Add(dripEvery); h.drip && drop.Before(deadline) {
 		deadline = drop
 	}
-	if err := h.conn.SetReadDeadline(deadline); err != nil {
-		return err
-	}
+	_ = h.conn.SetReadDeadline(deadline)
 	if ctx.Err() != nil { // else the deadline just set may have replaced the one that ends it
 		return errEnough
 	}
@@ -171,7 +176,7 @@ func (h *hostile) hear(ctx context.Context) error {
 	case ctx.Err() != nil, !time.Now().Before(h.until):
 		return errEnough
 	}
-	_, _ = h.conn.Write([]byte{0})
+	h.say([]byte{0})
 	return nil
 }
 
@@ -191,8 +196,8 @@ func (h *hostile) take() error {
 			h.in = true
 			if len(h.then) > 0 {
 				h.begun = time.Now()
-				_, _ = h.conn.Write(h.then)
 			}
+			h.say(h.then)
 		case frames.Error:
 			h.word = f.Code.String()
 		}
@@ -202,10 +207,12 @@ func (h *hostile) take() error {
 // end names what has become of it.
 func (h *hostile) end(err error) string {
 	switch {
-	case h.word != "":
-		return h.word
+	case errors.Is(err, errEnough) && h.word != "":
+		return h.word + ", " + toTheEnd
 	case errors.Is(err, errEnough):
 		return toTheEnd
+	case h.word != "":
+		return h.word
 	case errors.Is(err, io.EOF) && h.in && h.spoke != "":
 		return h.spoke
 	case errors.Is(err, io.EOF):

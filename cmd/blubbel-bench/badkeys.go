@@ -29,7 +29,7 @@ const (
 	usualExponent = "\x01\x00\x01"
 
 	goodBytes  = 256  // of a modulus of 2048 bits
-	giantBytes = 2009 // of the longest modulus that fits into a Login
+	giantBytes = 2010 // of the longest modulus that fits into a Login
 	hugeBytes  = 1700 // of an exponent behind a modulus of 2048 bits
 )
 

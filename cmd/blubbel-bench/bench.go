@@ -20,6 +20,7 @@ type bench struct {
 	server   *process
 	results  []*result
 	progress *progress
+	reach    func(ctx context.Context, from netip.Addr) (net.Conn, error)
 	connect  func(ctx context.Context, nth int) (net.Conn, error)
 	pause    func(time.Duration)
 	out      io.Writer
@@ -29,7 +30,7 @@ type bench struct {
 
 func newBench(options common, stdout, stderr io.Writer) (*bench, error) {
 	b := &bench{common: options, progress: newProgress(stderr), pause: pause, out: stdout, close: func() error { return nil }}
-	b.connect = b.dial
+	b.reach, b.connect = b.dialFrom, b.dial
 	if options.PID != 0 {
 		server, err := openProcess(options.PID)
 		if err != nil {
@@ -70,8 +71,8 @@ func following(first netip.Addr, nth int) netip.Addr {
 	return netip.AddrFrom4(four)
 }
 
-// reach connects to the relay from an address, or, if that is none, from wherever the machine likes.
-func (b *bench) reach(ctx context.Context, from netip.Addr) (net.Conn, error) {
+// dialFrom connects to the relay from an address, or, if that is none, from wherever the machine likes.
+func (b *bench) dialFrom(ctx context.Context, from netip.Addr) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: answerTime}
 	if from.IsValid() {
 		dialer.LocalAddr = &net.TCPAddr{IP: from.AsSlice()}

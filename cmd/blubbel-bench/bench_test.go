@@ -41,16 +41,16 @@ const small = short + " --rate 200"
 func TestEveryCommandMeasuresARelay(t *testing.T) {
 	address := startRelay(t)
 	for args, cells := range map[string][]string{
-		"pairs -n 2" + short:                          {"pairs 2, 64 B"},
-		"pairs -n 2 --size 20000" + short:             {"pairs 2, 20000 B"},
-		"pairs -n 2 --receiver-key-bits 4096" + short: {"pairs 2, 64 B"},
-		"pairs -n 2 --rate 500 --size 1024" + short:   {"pairs 2, 1 KiB, 500/s"},
-		"pingpong -n 2" + short:                       {"pingpong 2, 64 B"},
-		"fan-in -n 3" + short:                         {"fan-in 3, 64 B"},
-		"all-to-all -n 4 --key-bits 3072" + short:     {"all-to-all 4, 64 B"},
-		"idle -n 40 --duration 10ms":                  {"idle 40"},
-		"slow -n 2 --flood-size 4096" + short:         {"slow 2, 64 B: alone", "slow 2, 64 B: beside the flood", "slow 2, 64 B: the flood"},
-		"fair --every 5ms" + short:                    {"fair: alone", "fair: beside a flood", "fair: the flood"},
+		"pairs -n 2" + short:                                           {"pairs 2, 64 B"},
+		"pairs -n 2 --size 20000" + short:                              {"pairs 2, 20000 B"},
+		"pairs -n 2 --receiver-key-bits 4096" + short:                  {"pairs 2, 64 B"},
+		"pairs -n 2 --rate 500 --size 1024" + short:                    {"pairs 2, 1 KiB, 500/s"},
+		"pingpong -n 2" + short:                                        {"pingpong 2, 64 B"},
+		"fan-in -n 3" + short:                                          {"fan-in 3, 64 B"},
+		"all-to-all -n 4 --key-bits 3072" + short:                      {"all-to-all 4, 64 B"},
+		"idle -n 40 --duration 10ms":                                   {"idle 40"},
+		"slow -n 2 --flood-size 4096" + short:                          {"slow 2, 64 B: alone", "slow 2, 64 B: beside the flood", "slow 2, 64 B: the flood"},
+		"fair --every 5ms" + short:                                     {"fair: alone", "fair: beside a flood", "fair: the flood"},
 		"floods -n 2 --kind flat-out --megabytes 1 --rounds 2" + small: {"flat-out: alone", "flat-out: beside", "flat-out: the flood"},
 		"floods -n 2 --kind half-frames --kind connects --kind giant-claims --half-frames 50 --connects 50 --giant-claims 50 --stay 50ms" + small: {
 			"half-frames: alone", "half-frames: beside", "connects: alone", "connects: beside", "giant-claims: alone", "giant-claims: beside",

@@ -16,7 +16,7 @@ type flatOut struct {
 
 const (
 	flatOutSize  = 1 << 10
-	flatOutLasts = 60 * time.Second // at most
+	flatOutLasts = time.Minute // at most
 	megabyte     = 1_000_000
 )
 
@@ -24,7 +24,7 @@ func (c *floods) flatOut() cell {
 	flood := func() flood {
 		return &flatOut{messages: uint64(c.Megabytes) * megabyte / flatOutSize} //nolint:gosec // the flag allows no negative one
 	}
-	return cell{name: "flat-out", flood: flood, lasts: c.lasting(flatOutLasts), addresses: 1, atOnce: 2}
+	return cell{name: "flat-out", flood: flood, lasts: flatOutLasts, addresses: 1, atOnce: 2}
 }
 
 // enter lets the two in. If the relay refuses that, it is its right.

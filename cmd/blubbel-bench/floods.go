@@ -131,7 +131,7 @@ func (c *floods) run(ctx context.Context, b *bench, cell cell) error {
 func (c *floods) lasting(usual time.Duration) time.Duration { return cmp.Or(c.Duration, usual) }
 
 // alone returns for how long the chat is measured before a flood.
-func (c *floods) alone(cell cell) time.Duration { return min(cell.lasts, longestAlone) }
+func (c *floods) alone(cell cell) time.Duration { return min(c.lasting(cell.lasts), longestAlone) }
 
 const longestAlone = 10 * time.Second
 

@@ -35,11 +35,9 @@ func (c *floods) badKeys() cell {
 func (*pester) enter(context.Context, *siege) error { return nil }
 
 func (f *pester) pour(ctx context.Context, s *siege) error {
-	ctx, cancel := context.WithDeadline(ctx, s.ends)
-	defer cancel()
 	var workers sync.WaitGroup
 	for nth := range pesterConnections {
-		workers.Go(func() { f.pester(ctx, s, nth) }) // ends with ctx
+		workers.Go(func() { f.pester(ctx, s, nth) }) // ends when it has sent its share, or with ctx
 	}
 	workers.Wait()
 	return nil
@@ -53,18 +51,17 @@ func (*pester) tell(s *siege) {
 
 // pester sends a connection's share of keys, each when it is due, and connects anew if the relay closes.
 func (f *pester) pester(ctx context.Context, s *siege, nth int) {
-	began := time.Now()
+	began, rate := time.Now(), float64(f.rate)/pesterConnections
 	line := &line{tally: s.attack.tally}
 	defer line.hangUp(s.patience)
-	for sent := 0; waitUntil(ctx, time.Now().Add(pesterTick)); {
-		due := int(time.Since(began).Seconds() * float64(f.rate) / pesterConnections)
+	for sent, all := 0, int(rate*s.cell.lasts.Seconds()); sent < all && waitUntil(ctx, time.Now().Add(pesterTick)); {
+		due := min(all, int(rate*time.Since(began).Seconds()))
 		var batch []byte
-		n := 0
-		for ; sent < due; sent++ {
-			batch = frames.Login{Key: f.keys[(sent*pesterConnections+nth)%len(f.keys)].key}.Append(batch)
-			n++
+		for n := sent; n < due; n++ {
+			batch = frames.Login{Key: f.keys[(n*pesterConnections+nth)%len(f.keys)].key}.Append(batch)
 		}
-		line.say(ctx, s.attack.connect, batch, n)
+		line.say(ctx, s.attack.connect, batch, due-sent)
+		sent = due
 	}
 }
 
