@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 )
 
@@ -82,3 +85,72 @@ func TestAFloodsCostIsThereWithTheProcessID(t *testing.T) {
 		t.Errorf("%v files alone, %v beside, %v after %v s", alone.Files, beside.Files, beside.Left, beside.FilesBack)
 	}
 }
+
+// changing is a process whose files say something else each time.
+type changing func() fstest.MapFS
+
+func (f changing) Open(name string) (fs.File, error) { return f().Open(name) }
+
+// looks is a process that has so many MiB, and so many files open.
+func looks(memory, files int) fstest.MapFS {
+	all := fstest.MapFS{"status": &fstest.MapFile{Data: fmt.Appendf(nil, "VmRSS:\t%d kB\n", memory<<10)}}
+	for n := range files {
+		all[fmt.Sprintf("fd/%d", n)] = &fstest.MapFile{}
+	}
+	return all
+}
+
+func TestAFloodIsNotOverUntilTheRelayIsAsBefore(t *testing.T) {
+	for _, c := range []struct {
+		name                        string
+		memoryFor, filesFor         time.Duration // so long after the flood there is more than before
+		after                       int           // how much memory there is then, in MiB
+		memoryBack, filesBack, left float64
+	}{
+		{"both, one after the other", 7 * time.Second, 3 * time.Second, 13, 7, 3, 14},
+		{"the files come last", time.Second, 20 * time.Second, 13, 1, 20, 14},
+		{"never", time.Hour, time.Hour, 13, 30, 30, 50},
+		{"there is too much left", time.Second, time.Second, 15, 30, 1, 14},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := pipes(&liar{})
+				began := time.Now()
+				const alone, flood = lead + 11*time.Second, 8*30*time.Second/9 + 12*time.Second
+				b.server = &process{files: changing(func() fstest.MapFS {
+					since := time.Since(began) - alone - flood
+					memory, files := c.after, 14
+					if since < c.memoryFor {
+						memory = 50
+					}
+					if since < c.filesFor {
+						files = 50
+					}
+					switch {
+					case since <= -flood:
+						return looks(10, 14)
+					case since < 0:
+						return looks(60, 70)
+					}
+					return looks(memory, files)
+				})}
+				if err := parsed(t, "-n 1 --rounds 1 --rate 200 --kind connects --connects 9").measure(t.Context(), b); err != nil {
+					t.Fatal(err)
+				}
+				before, beside := b.results[0], b.results[1]
+				if before.RSS != 10 || before.Files != 14 || beside.RSS != 60 || beside.Files != 70 || beside.Left != c.left {
+					t.Errorf("%+v, %+v", before, beside)
+				}
+				if n := float64(beside.OneWay.Count) / 200; !around(n, beside.Seconds-0.1) {
+					t.Errorf("%v s are measured, but not of the chat: %v s", beside.Seconds, n)
+				}
+				if !around(beside.RSSBack, c.memoryBack) || !around(beside.FilesBack, c.filesBack) {
+					t.Errorf("memory %v s, files %v s", beside.RSSBack, beside.FilesBack)
+				}
+			})
+		})
+	}
+}
+
+// around reports whether a time in seconds is what it must be, or comes with one of the next looks.
+func around(got, want float64) bool { return got >= want-0.001 && got <= want+0.201 }
