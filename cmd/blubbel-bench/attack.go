@@ -42,7 +42,7 @@ func (a *attack) run(ctx context.Context, n int, over time.Duration, next func()
 			return false
 		}
 		if !waitUntil(ctx, begin.Add(over*time.Duration(nth)/time.Duration(n))) {
-			a.tally.count(stayedAway)
+			a.tally.count(stayedAway, 1)
 			return true
 		}
 		p, err := next()
@@ -94,7 +94,7 @@ const (
 func (a *attack) admit(ctx context.Context, nth int, p plan, clients *sync.WaitGroup) {
 	conn, err := a.connect(ctx, nth)
 	if err != nil {
-		a.tally.count(notConnected)
+		a.tally.count(notConnected, 1)
 		return
 	}
 	noFarewell(conn)

@@ -21,7 +21,7 @@ func (c *crowd) pour(ctx context.Context, s *siege) error {
 	return s.attack.run(ctx, c.n, c.over, func() (plan, error) { return c.plan(s) })
 }
 
-func (*crowd) tell(*siege) {}
+func (*crowd) tell(*siege, error) {}
 
 const (
 	halvesLast  = 30 * time.Second // longer than a relay should wait for the rest of a frame

@@ -41,13 +41,13 @@ func (f *flatOut) enter(ctx context.Context, s *siege) error {
 	case ctx.Err() != nil:
 		return err
 	case refused:
-		s.attack.tally.count("not let in: " + r.Code.String())
+		s.attack.tally.count("not let in: "+r.Code.String(), 1)
 		return nil
 	default:
-		s.attack.tally.count(notConnected)
+		s.attack.tally.count(notConnected, 1)
 		return nil
 	}
-	s.attack.tally.count("with a session")
+	s.attack.tally.count("with a session", 1)
 	f.from = p.oneWay(s.load, flatOutSize, 0)
 	f.from.hasty = true
 	return nil
@@ -72,8 +72,8 @@ func (f *flatOut) pour(ctx context.Context, s *siege) error {
 	return nil
 }
 
-func (f *flatOut) tell(s *siege) {
-	if f.from == nil {
+func (f *flatOut) tell(s *siege, _ error) {
+	if f.from == nil || f.took == 0 {
 		return
 	}
 	r := s.row("the flood", flatOutSize)

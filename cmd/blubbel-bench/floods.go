@@ -24,8 +24,8 @@ type floods struct {
 	Settle   time.Duration `help:"How long to wait at most until the relay's memory and open files are as before (${default})." default:"30s" placeholder:"TIME"`
 	Rounds   int           `help:"How often each is measured; the table has the medians (${default})." default:"3" placeholder:"N"`
 
-	From      netip.Addr    `help:"Where hostile clients come from (${default})." default:"127.1.0.1" placeholder:"ADDRESS"`
-	Addresses int           `help:"How many addresses, from there on, they come from where one would not get them far (${default})." default:"1000" placeholder:"N"`
+	From      netip.Addr    `help:"Where hostile clients come from, the first of them (${default})." default:"127.1.0.1" placeholder:"ADDRESS"`
+	Addresses int           `help:"How many addresses they come from where one would not get them far. Each round takes so many from there on (${default})." default:"1000" placeholder:"N"`
 	Stay      time.Duration `help:"How long connects and giant-claims stay if the relay does not close them (${default})." default:"12s" placeholder:"TIME"`
 
 	HalfFrames  int `help:"half-frames: how many connections (${default})." default:"2000" placeholder:"N"`
@@ -35,6 +35,8 @@ type floods struct {
 	Megabytes   int `help:"flat-out: how much to send (${default})." default:"50" placeholder:"N"`
 	GiantClaims int `help:"giant-claims: how many (${default})." default:"5000" placeholder:"N"`
 	BadKeys     int `help:"bad-keys: how many a second (${default})." default:"1000" placeholder:"N"`
+
+	begun int // how many rounds, of all kinds
 }
 
 // The bodies that people who chat send.
@@ -56,8 +58,8 @@ func (c *floods) Validate() error {
 		duration = atLeast("--duration", c.Duration, time.Millisecond)
 	}
 	return cmp.Or(within("--pairs", c.Pairs, 1, mostPairs), rate, within("--size", c.Size, leastChat, mostChat), duration, from,
-		atLeast("--warmup", c.Warmup, 0), atLeast("--settle", c.Settle, 0), within("--rounds", c.Rounds, 1, 100),
-		within("--addresses", c.Addresses, 1, 1<<16), atLeast("--stay", c.Stay, time.Millisecond),
+		atLeast("--warmup", c.Warmup, 0), atLeast("--settle", c.Settle, 0), within("--rounds", c.Rounds, 1, 20),
+		within("--addresses", c.Addresses, 1, 1<<14), atLeast("--stay", c.Stay, time.Millisecond),
 		within("--half-bytes", c.HalfBytes, 0, frames.MaxPayload-1), within("--half-frames", c.HalfFrames, 1, mostConnections),
 		within("--strangers", c.Strangers, 1, mostConnections), within("--connects", c.Connects, 1, mostConnections),
 		within("--megabytes", c.Megabytes, 1, 1<<20), within("--giant-claims", c.GiantClaims, 1, mostConnections),
@@ -70,8 +72,8 @@ type flood interface {
 	enter(ctx context.Context, s *siege) error
 	// pour is the flood itself. It returns when that is over, or ctx is.
 	pour(ctx context.Context, s *siege) error
-	// tell says what became of it, when everything has ended.
-	tell(s *siege)
+	// tell says what became of it, when everything has ended; err is why that was too early, if it was.
+	tell(s *siege, err error)
 }
 
 // cell is a kind of flood, and what there is to know about it beforehand.
@@ -106,6 +108,9 @@ func (c *floods) measure(ctx context.Context, b *bench) error {
 		if b.over(ctx) {
 			break
 		}
+	}
+	if c.Rounds > 1 {
+		b.results[0].note(fmt.Sprintf("here and below, medians of %d rounds; what is counted, Messages and hostile clients, is the sum", c.Rounds))
 	}
 	return nil
 }
@@ -156,12 +161,13 @@ func (c *floods) home(b *bench, nth int) netip.Addr {
 	return following(firstHome, nth/perAddress)
 }
 
-// lair returns where the nth hostile client comes from.
-func (c *floods) lair(b *bench, nth, addresses int) netip.Addr {
+// lair returns where the nth hostile client of a round comes from. Each round has addresses of its own, so that the relay does
+// not hold against one what another did.
+func (c *floods) lair(b *bench, round, nth, addresses int) netip.Addr {
 	if !manyAddresses(b.Relay) {
 		return netip.Addr{}
 	}
-	return following(c.From, nth%addresses)
+	return following(c.From, round*c.Addresses+nth%addresses)
 }
 
 // mostAtOnce is how many of n clients are there at the same time, if they come evenly over a time and each stays for one.

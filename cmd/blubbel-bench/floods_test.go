@@ -38,14 +38,17 @@ func TestThoseWhoChatShareNoAddressWithManyNorWithTheHostile(t *testing.T) {
 			t.Errorf("%d at %v", n, at)
 		}
 	}
-	lairs := map[netip.Addr]bool{}
-	for nth := range 3 * c.Addresses {
-		at := c.lair(b, nth, c.Addresses)
-		if lairs[at] = true; on[at] > 0 || !at.IsLoopback() {
-			t.Errorf("a hostile one at %v", at)
+	lairs := map[netip.Addr]int{} // and in which round
+	for round := range 3 {
+		for nth := range 3 * c.Addresses {
+			at := c.lair(b, round, nth, c.Addresses)
+			if on[at] > 0 || !at.IsLoopback() || lairs[at] > 0 && lairs[at] != round+1 {
+				t.Errorf("a hostile one of round %d at %v", round, at)
+			}
+			lairs[at] = round + 1
 		}
 	}
-	if first := netip.MustParseAddr("127.1.0.1"); len(lairs) != 1000 || !lairs[first] || c.lair(b, 7, 1) != first {
+	if first := netip.MustParseAddr("127.1.0.1"); len(lairs) != 3000 || lairs[first] != 1 || c.lair(b, 0, 7, 1) != first {
 		t.Errorf("%d addresses", len(lairs))
 	}
 	for relay, want := range map[string]bool{"localhost:1": true, "127.3.2.1:1": true, "[::1]:1": false, "192.0.2.1:1": false, "example.org:1": false} {
@@ -54,7 +57,7 @@ func TestThoseWhoChatShareNoAddressWithManyNorWithTheHostile(t *testing.T) {
 		}
 	}
 	b.Relay = "192.0.2.1:8000"
-	if c.home(b, 1).IsValid() || c.lair(b, 1, 1).IsValid() {
+	if c.home(b, 1).IsValid() || c.lair(b, 0, 1, 1).IsValid() {
 		t.Error("an address of this machine's own, for a relay that is elsewhere")
 	}
 }
@@ -125,7 +128,7 @@ func TestWhatARelayDoesWithStrangersIsReported(t *testing.T) {
 		ends map[string]uint64 // of the strangers of the first cell
 		is   func(r []result) bool
 	}{
-		{"nothing", nil, exitOK, "", map[string]uint64{notRefused: 9}, nil},
+		{"nothing", nil, exitOK, "", map[string]uint64{notRefused: 9}, func(r []result) bool { return r[2].Hostile[reached].Count == 9 }},
 		{"refuses some", scene{frames.TypeStart: refuseFrom(5, 11, frames.RateLimited)}, exitOK, "", map[string]uint64{notRefused: 2, "RATE_LIMITED": 7}, nil},
 		{"drops a request", scene{frames.TypeStart: func(nth int, f *passing) {
 			if nth != 5 {

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // merge makes rows of several rounds' rows: medians of what was measured, sums of what was counted, and the longest of the
 // longest latencies.
@@ -39,9 +36,6 @@ func mergeRow(same []*result) *result {
 	if r.tally != nil {
 		r.Hostile = r.tally.outcomes()
 		r.note(sentence(r.Hostile))
-	}
-	if len(same) > 1 && r.Account != nil {
-		r.note(fmt.Sprintf("medians of %d rounds; refused, cut off, lost, bad and what became of hostile clients are of all together", len(same)))
 	}
 	return r
 }

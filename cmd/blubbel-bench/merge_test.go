@@ -38,7 +38,7 @@ func TestRoundsAreMerged(t *testing.T) {
 	other.note("twice the same")
 	for i, r := range []*result{one, other, third} {
 		r.tally.add("LIMIT", time.Duration(i+1)*time.Second)
-		r.tally.count(notConnected)
+		r.tally.count(notConnected, 1)
 	}
 	cut := &result{Command: "floods", Cell: "x: beside", tally: &tally{}, Error: "it ended"} // nothing was measured
 	rows := merge([][]*result{{one}, {other}, {third}, {cut}})
@@ -63,7 +63,7 @@ func TestRoundsAreMerged(t *testing.T) {
 	if got := r.Hostile[notConnected]; got.Count != 3 || got.Slowest != 0 || len(r.Hostile) != 2 {
 		t.Errorf("%s", sentence(r.Hostile))
 	}
-	if r.Error != "it ended" || !slices.Equal(r.Wrong, []string{"it sings"}) || !r.wrong() || len(r.Notes) != 3 {
+	if r.Error != "it ended" || !slices.Equal(r.Wrong, []string{"it sings"}) || !r.wrong() || len(r.Notes) != 2 {
 		t.Errorf("%q, %q, %q", r.Error, r.Wrong, r.Notes)
 	}
 }

@@ -43,7 +43,7 @@ func (f *pester) pour(ctx context.Context, s *siege) error {
 	return nil
 }
 
-func (*pester) tell(s *siege) {
+func (*pester) tell(s *siege, _ error) {
 	if n := s.attack.tally.of(accepted); n > 0 {
 		s.beside.wrongly(fmt.Sprintf("%s Logins with keys that no relay may take were accepted", grouped(n)))
 	}
@@ -95,7 +95,7 @@ func (l *line) call(ctx context.Context, connect func(context.Context, int) (net
 	conn, err := connect(ctx, 0)
 	if err != nil {
 		if ctx.Err() == nil {
-			l.tally.count(notConnected)
+			l.tally.count(notConnected, 1)
 		}
 		return
 	}
@@ -138,13 +138,13 @@ func (l *line) answer(raw frames.Raw) (wrong bool) {
 	switch f := f.(type) {
 	case frames.LoginAccepted:
 		l.missed.Add(-1)
-		l.tally.count(accepted)
+		l.tally.count(accepted, 1)
 		return true
 	case frames.Error:
 		if f.Number > 0 {
 			l.missed.Add(-1)
 		}
-		l.tally.count(f.Code.String())
+		l.tally.count(f.Code.String(), 1)
 	}
 	return false
 }
@@ -161,7 +161,5 @@ func (l *line) hangUp(patience time.Duration) {
 	<-l.ended
 	_ = l.conn.Close()
 	l.conn = nil
-	for range l.missed.Swap(0) {
-		l.tally.count(unanswered)
-	}
+	l.tally.count(unanswered, uint64(max(0, l.missed.Swap(0)))) //nolint:gosec // it is not negative
 }

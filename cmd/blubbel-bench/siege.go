@@ -61,8 +61,10 @@ func (c *floods) siege(b *bench, cell cell) *siege {
 	s.alone, s.beside = s.row(names[0], c.Size), s.row(names[1], c.Size)
 	s.beside.tally = &tally{}
 	s.dial = func(ctx context.Context, nth int) (net.Conn, error) { return b.reach(ctx, c.home(b, nth)) }
+	round := c.begun
+	c.begun++
 	s.attack = attack{tally: s.beside.tally, connect: func(ctx context.Context, nth int) (net.Conn, error) {
-		return b.reach(ctx, c.lair(b, nth, cell.addresses))
+		return b.reach(ctx, c.lair(b, round, nth, cell.addresses))
 	}}
 	if !manyAddresses(b.Relay) {
 		s.beside.note("everybody came from the same address")
@@ -218,12 +220,5 @@ func (s *siege) conclude(err error) {
 		s.beside.P50Ratio, s.beside.P99Ratio = after.P50/before.P50, after.P99/before.P99
 	}
 	s.beside.Busier = max(0, s.beside.Busy-s.alone.Busy)
-	if len(s.victims) > 0 {
-		r := s.row("the victim", s.floods.Size)
-		r.Seconds, r.OneWay, r.Account = s.beside.Seconds, s.victimTook.quantiles(), settleAccount(s.victims)
-		s.more = append(s.more, r)
-	}
-	if err == nil {
-		s.flood.tell(s)
-	}
+	s.flood.tell(s, err)
 }

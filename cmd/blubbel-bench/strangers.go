@@ -20,6 +20,7 @@ type strangers struct {
 
 const (
 	notRefused = "not refused" // what a stranger sees of a request that was forwarded
+	reached    = "forwarded"   // what its victim sees of it
 	victimRate = 20            // Messages a second that the victim and the friend each send the other
 
 	strangerStays = 5 * time.Second // at most, if the relay does not close
@@ -90,10 +91,17 @@ func waitFor(ctx context.Context, so func() bool) {
 }
 
 // tell compares what the strangers heard with what the victim got.
-func (f *strangers) tell(s *siege) {
-	t, got := s.beside.tally, f.asked.Load()
+func (f *strangers) tell(s *siege, err error) {
+	r, got := s.row("the victim", s.floods.Size), f.asked.Load()
+	r.Seconds, r.OneWay, r.Account = s.beside.Seconds, s.victimTook.quantiles(), settleAccount(s.victims)
+	r.tally = &tally{}
+	r.tally.count(reached, got)
+	s.more = append(s.more, r)
+	if err != nil {
+		return
+	}
+	t := s.beside.tally
 	silent, unclear := t.of(notRefused), t.of(reset)+t.of(toTheEnd)
-	s.beside.note(fmt.Sprintf("the victim got %s requests", grouped(got)))
 	switch {
 	case got < silent:
 		s.beside.wrongly(fmt.Sprintf("%s requests were neither refused nor forwarded", grouped(silent-got)))

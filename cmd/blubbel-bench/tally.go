@@ -24,8 +24,12 @@ type outcome struct {
 	times *latencies
 }
 
-// count notes an end at no particular time.
-func (t *tally) count(end string) { t.add(end, -1) }
+// count notes that so many came to an end.
+func (t *tally) count(end string, n uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.at(end).Count += n
+}
 
 // add notes an end, and after how long it came. It does not matter how long a client had stayed that left by itself.
 func (t *tally) add(end string, after time.Duration) {
@@ -33,7 +37,7 @@ func (t *tally) add(end string, after time.Duration) {
 	defer t.mu.Unlock()
 	o := t.at(end)
 	o.Count++
-	if after >= 0 && !strings.HasSuffix(end, toTheEnd) {
+	if !strings.HasSuffix(end, toTheEnd) {
 		o.times.add(0, int64(after))
 	}
 }
