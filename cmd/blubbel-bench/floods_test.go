@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +63,34 @@ func TestThoseWhoChatShareNoAddressWithManyNorWithTheHostile(t *testing.T) {
 	if c.home(b, 1).IsValid() || c.lair(b, 0, 1, 1).IsValid() {
 		t.Error("an address of this machine's own, for a relay that is elsewhere")
 	}
+}
+
+func TestEachRoundHasItsOwnAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := pipes(&liar{})
+		if b.Relay = "127.0.0.1:8000"; !manyAddresses(b.Relay) {
+			t.Skip("this system has only one address for itself")
+		}
+		var mu sync.Mutex
+		from, reach := map[string]int{}, b.reach
+		b.reach = func(ctx context.Context, at netip.Addr) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			from[at.String()]++
+			return reach(ctx, at)
+		}
+		args := "-n 5 --rounds 2 --rate 200 --addresses 3 --kind connects --kind half-frames --connects 4 --half-frames 4"
+		if err := parsed(t, args).measure(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]int{
+			"127.0.0.2": 4 * 8, "127.0.0.3": 4 * 2, "127.1.0.1": 4, "127.1.0.4": 4,
+			"127.1.0.7": 2, "127.1.0.8": 1, "127.1.0.9": 1, "127.1.0.10": 2, "127.1.0.11": 1, "127.1.0.12": 1,
+		}
+		if !maps.Equal(from, want) {
+			t.Errorf("%v", from)
+		}
+	})
 }
 
 func TestEachKindHasItsTime(t *testing.T) {
@@ -216,6 +247,14 @@ func TestWhatARelayDoesInAFloodIsReported(t *testing.T) {
 			"not let in: RATE_LIMITED": 1,
 		}},
 		{"refuses bad keys", "--kind bad-keys", scene{frames.TypeLogin: refuseFrom(1, 1<<20, frames.BadKey)}, exitOK, "", map[string]uint64{"BAD_KEY": 30000}},
+		{"ends connections", "--kind bad-keys", scene{frames.TypeLogin: func(nth int, f *passing) {
+			if nth > 1 && nth <= 3 {
+				f.refuseAs(frames.Limit, 0)
+				_ = f.from.Close()
+				return
+			}
+			f.refuse(frames.BadKey)
+		}}, exitOK, "", map[string]uint64{lineEnded + "LIMIT": 2, unanswered: 2}},
 		{"takes a bad key", "--kind bad-keys", scene{frames.TypeLogin: func(nth int, f *passing) {
 			if nth == 777 {
 				f.pass()

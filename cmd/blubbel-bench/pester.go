@@ -23,6 +23,7 @@ const (
 	comeBack          = 100 * time.Millisecond // so long after the relay closed a connection the next is tried
 	accepted          = "LOGIN ACCEPTED"
 	unanswered        = "not answered"
+	lineEnded         = "a connection, not a key: "
 )
 
 func (c *floods) badKeys() cell {
@@ -141,9 +142,11 @@ func (l *line) answer(raw frames.Raw) (wrong bool) {
 		l.tally.count(accepted, 1)
 		return true
 	case frames.Error:
-		if f.Number > 0 {
-			l.missed.Add(-1)
+		if f.Number == 0 {
+			l.tally.count(lineEnded+f.Code.String(), 1)
+			break
 		}
+		l.missed.Add(-1)
 		l.tally.count(f.Code.String(), 1)
 	}
 	return false
@@ -161,5 +164,5 @@ func (l *line) hangUp(patience time.Duration) {
 	<-l.ended
 	_ = l.conn.Close()
 	l.conn = nil
-	l.tally.count(unanswered, uint64(max(0, l.missed.Swap(0)))) //nolint:gosec // it is not negative
+	l.tally.count(unanswered, uint64(max(0, l.missed.Swap(0))))
 }
