@@ -42,6 +42,17 @@ load: build ## blubbel-bench against a relay started for it: about a minute
 	@bin/blubbel-server --listen 127.0.0.1:8010 --log-level warn --rate-limits off & relay=$$!; trap "kill $$relay" EXIT; sleep 0.5; \
 	bin/blubbel-bench all --relay 127.0.0.1:8010 --pid $$relay
 
+.PHONY: floods
+floods: build ## what hostile clients cost those who chat: some 20 minutes; FLOODS='--rounds 1' for fewer
+	@bin/blubbel-server --listen 127.0.0.1:8011 --log-level warn & limited=$$!; \
+	bin/blubbel-server --listen 127.0.0.1:8012 --log-level warn --rate-limits off & unlimited=$$!; \
+	trap "kill $$limited $$unlimited" EXIT; sleep 0.5; code=0; \
+	echo "with rate limits"; bin/blubbel-bench floods --relay 127.0.0.1:8011 --pid $$limited \
+		--kind half-frames --kind strangers --kind connects --kind flat-out $(FLOODS) || code=$$?; \
+	echo "without rate limits"; bin/blubbel-bench floods --relay 127.0.0.1:8012 --pid $$unlimited \
+		--kind giant-claims --kind bad-keys $(FLOODS) || code=$$?; \
+	exit $$code
+
 build: ## the programs, into bin/
 	go build -o bin/ ./cmd/...
 

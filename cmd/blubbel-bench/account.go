@@ -46,6 +46,18 @@ func (a *account) add(st *stream, sent uint64) {
 	}
 }
 
+// plus adds what became of others.
+func (a *account) plus(other *account) {
+	a.Sent += other.Sent
+	a.Delivered += other.Delivered
+	a.CutOff += other.CutOff
+	a.Lost += other.Lost
+	a.Bad += other.Bad
+	for code, n := range other.Refused {
+		a.Refused[code] += n
+	}
+}
+
 func (a *account) refused() (n uint64) {
 	for _, of := range a.Refused {
 		n += of

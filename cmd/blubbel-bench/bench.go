@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -18,6 +20,7 @@ type bench struct {
 	server   *process
 	results  []*result
 	progress *progress
+	reach    func(ctx context.Context, from netip.Addr) (net.Conn, error)
 	connect  func(ctx context.Context, nth int) (net.Conn, error)
 	pause    func(time.Duration)
 	out      io.Writer
@@ -27,7 +30,7 @@ type bench struct {
 
 func newBench(options common, stdout, stderr io.Writer) (*bench, error) {
 	b := &bench{common: options, progress: newProgress(stderr), pause: pause, out: stdout, close: func() error { return nil }}
-	b.connect = b.dial
+	b.reach, b.connect = b.dialFrom, b.dial
 	if options.PID != 0 {
 		server, err := openProcess(options.PID)
 		if err != nil {
@@ -51,10 +54,29 @@ func newBench(options common, stdout, stderr io.Writer) (*bench, error) {
 
 // dial connects to the relay, from one address after the other if there are several.
 func (b *bench) dial(ctx context.Context, nth int) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: answerTime}
+	var from netip.Addr
 	if b.Sources > 1 {
-		n := nth%b.Sources + 1
-		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(n>>8), byte(n))} //nolint:gosec // the flag allows less than 2^16
+		from = following(firstSource, nth%b.Sources)
+	}
+	return b.reach(ctx, from)
+}
+
+// firstSource is the first of the addresses that --sources takes.
+var firstSource = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// following returns the nth IPv4 address behind this one.
+func following(first netip.Addr, nth int) netip.Addr {
+	four := first.As4()
+	binary.BigEndian.PutUint32(four[:], binary.BigEndian.Uint32(four[:])+uint32(nth)) //nolint:gosec // the flags allow far less
+	return netip.AddrFrom4(four)
+}
+
+// dialFrom connects to the relay from an address, or, if that is none, from wherever the machine likes.
+func (b *bench) dialFrom(ctx context.Context, from netip.Addr) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: answerTime}
+	if from.IsValid() {
+		dialer.LocalAddr = &net.TCPAddr{IP: from.AsSlice()}
+		dialer.Control = portLater
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", b.Relay)
 	if err != nil {
@@ -145,6 +167,8 @@ func (b *bench) verdict() error {
 		case !r.wrong():
 		case r.Error != "":
 			return fmt.Errorf("%s: %s", r.Cell, r.Error)
+		case len(r.Wrong) > 0:
+			return fmt.Errorf("%s: %s", r.Cell, r.Wrong[0])
 		case !r.Account.adds():
 			return fmt.Errorf("%s: the Messages do not add up: %s", r.Cell, r.Account.sum())
 		default:

@@ -9,9 +9,8 @@ import (
 
 // latencies gathers durations of what was to begin within one interval.
 type latencies struct {
-	from, to int64 // the interval, in ns since the load began
-
 	mu        sync.Mutex
+	from, to  int64 // the interval, in ns since the load began
 	histogram *hdrhistogram.Histogram
 }
 
@@ -28,13 +27,20 @@ func newLatencies(from, to int64) *latencies {
 
 // add takes something that was to begin at one time and ended at another.
 func (l *latencies) add(began, ended int64) {
-	if began < l.from || began >= l.to {
-		return
-	}
 	took := min(max(ended-began, 1), int64(longestLatency))
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if began < l.from || began >= l.to {
+		return
+	}
 	_ = l.histogram.RecordValue(took) // it fits
+}
+
+// until lets the interval end, if it was not known before when it would.
+func (l *latencies) until(to int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.to = to
 }
 
 // quantiles are durations in microseconds.

@@ -36,6 +36,7 @@ type commands struct {
 	Idle     idle     `cmd:"" help:"Log users in who stay and say nothing: logins per second, memory per connection."`
 	Slow     slow     `cmd:"" help:"Pairs alone, and then beside a flood to a receiver that does not read."`
 	Fair     fair     `cmd:"" help:"Round trips of one pair alone, and then beside a pair that sends as much as it can."`
+	Floods   floods   `cmd:"" help:"Pairs chat, alone and then beside floods by hostile clients: what these cost the others, and the relay."`
 	All      all      `cmd:"" help:"A short standard suite of all of these, about a minute."`
 
 	Version kong.VersionFlag `help:"Print the version."`

@@ -43,9 +43,22 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 		{"slow --flood-rate 0", exitUsage, "--flood-rate is 0"},
 		{"slow --flood-size 1", exitUsage, "--flood-size is 1"},
 		{"fair --every 1us", exitUsage, "--every is 1µs"},
+		{"floods --kind rain", exitUsage, "--kind must be one of"},
+		{"floods --pairs 0", exitUsage, "--pairs is 0"},
+		{"floods --rate 0", exitUsage, "--rate is 0"},
+		{"floods --size 63", exitUsage, "--size is 63; it must be from 64 to 1024"},
+		{"floods --size 1025", exitUsage, "--size is 1025"},
+		{"floods --duration 1ns", exitUsage, "--duration is 1ns"},
+		{"floods --rounds 0", exitUsage, "--rounds is 0"},
+		{"floods --from ::1", exitUsage, "--from is ::1; it must be an IPv4 address"},
+		{"floods --from here", exitUsage, "--from"},
+		{"floods --addresses 0", exitUsage, "--addresses is 0"},
+		{"floods --half-bytes 65536", exitUsage, "--half-bytes is 65536"},
+		{"floods --connects 0", exitUsage, "--connects is 0"},
 		{"all --scale 0", exitUsage, "--scale is 0"},
 		{"pairs --relay " + dead, exitRelay, "cannot reach the relay at " + dead + "; is it running, and --relay right?"},
 		{"all --relay " + dead, exitRelay, "cannot reach the relay"},
+		{"floods --relay " + dead, exitRelay, "half-frames: cannot reach the relay"},
 		{"idle --relay " + dead, exitRelay, "after 0 logins: cannot reach the relay"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
@@ -65,6 +78,7 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	for args, says := range map[string]string{
 		"--help": "all-to-all", "pairs --help": "--rate", "--version": "blubbel-bench ", "slow --help": "--flood-rate", "idle --help": "--connections",
+		"floods --help": "--giant-claims",
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), strings.Fields(args), &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
@@ -79,7 +93,7 @@ func TestHelpAndVersion(t *testing.T) {
 func TestAnInterruptionPrintsWhatThereIs(t *testing.T) {
 	for args, on := range map[string]frames.Type{
 		"pairs": frames.TypeMessage, "pairs --rate 1000": frames.TypeMessage, "pingpong": frames.TypeMessage, "fan-in": frames.TypeMessage,
-		"all-to-all -n 4": frames.TypeMessage, "slow": frames.TypeMessage, "fair": frames.TypeMessage,
+		"all-to-all -n 4": frames.TypeMessage, "slow": frames.TypeMessage, "fair": frames.TypeMessage, "floods": frames.TypeMessage,
 		"idle": frames.TypeLogin, "all": frames.TypeLogin,
 	} {
 		t.Run(args, func(t *testing.T) {

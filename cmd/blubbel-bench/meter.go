@@ -19,16 +19,23 @@ func startMeter(server *process, senders []*sender) *meter {
 	return m
 }
 
-// stop writes what was measured into a result.
-func (m *meter) stop(r *result) {
+// basics writes into a result what is measured of every load, and returns the processor time of the relay, and ours.
+func (m *meter) basics(r *result) (theirs, ours time.Duration) {
 	n, took := float64(delivered(m.senders)-m.delivered), time.Since(m.began)
-	theirs, ours, all := m.server.cpu()-m.theirs, ownCPU()-m.ours, m.server.machine()-m.all
-	now, peak := m.server.memory()
+	theirs, ours = m.server.cpu()-m.theirs, ownCPU()-m.ours
 	r.Seconds = took.Seconds()
 	r.Messages = n / took.Seconds()
+	r.Others = max(0, (m.server.machine()-m.all-ours-theirs).Seconds()) / took.Seconds()
+	return theirs, ours
+}
+
+// stop writes what was measured into a result.
+func (m *meter) stop(r *result) {
+	theirs, ours := m.basics(r)
+	n := r.Messages * r.Seconds
+	now, peak := m.server.memory()
 	r.BodyMB = r.Messages * float64(r.SizeBytes) / 1e6
 	r.RSS, r.PeakRSS = float64(now)/mib, float64(peak)/mib
-	r.Others = max(0, (all-ours-theirs).Seconds()) / took.Seconds()
 	if n > 0 {
 		r.ServerCPU, r.OwnCPU = micros(theirs)/n, micros(ours)/n
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"math"
 	"syscall"
 	"time"
 )
@@ -14,4 +15,13 @@ func ownCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// ownFiles returns how many files we may have open. Go has raised the limit as far as it goes.
+func ownFiles() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
+		return math.MaxInt32
+	}
+	return int(limit.Cur)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,11 +16,12 @@ func pipes(relay *liar) *bench {
 		progress: &progress{},
 		pause:    func(d time.Duration) { <-time.After(d) },
 	}
-	b.connect = func(context.Context, int) (net.Conn, error) {
+	b.reach = func(context.Context, netip.Addr) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		go relay.serve(theirs)
 		return ours, nil
 	}
+	b.connect = b.dial
 	return b
 }
 

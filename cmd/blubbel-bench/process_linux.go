@@ -74,6 +74,30 @@ func (p *process) machine() time.Duration {
 	return time.Duration(ticks) * tick
 }
 
+// descriptors returns how many files the process has open, or 0 where we may not know.
+func (p *process) descriptors() int {
+	if p == nil {
+		return 0
+	}
+	open, _ := fs.ReadDir(p.files, "fd")
+	return len(open)
+}
+
+// descriptorLimit returns how many files the process may have open, or 0 where that is not known; see proc(5).
+func (p *process) descriptorLimit() int {
+	if p == nil {
+		return 0
+	}
+	text, _ := fs.ReadFile(p.files, "limits")
+	_, line, _ := strings.Cut(string(text), "Max open files")
+	fields := strings.Fields(line)
+	if len(fields) == 0 {
+		return 0
+	}
+	most, _ := strconv.Atoi(fields[0])
+	return most
+}
+
 // memory returns the resident memory of the process in bytes: now, and the most there ever was.
 func (p *process) memory() (now, peak int64) {
 	if p == nil {

@@ -14,3 +14,7 @@ func (*process) cpu() time.Duration { return 0 }
 func (*process) machine() time.Duration { return 0 }
 
 func (*process) memory() (now, peak int64) { return 0, 0 }
+
+func (*process) descriptors() int { return 0 }
+
+func (*process) descriptorLimit() int { return 0 }

@@ -97,18 +97,23 @@ func (u *user) credit(from *sender, n uint64) {
 // takeOther takes what is no Message. What the protocol has no name for is skipped, as it wants.
 func (u *user) takeOther(l *load, raw frames.Raw) {
 	f, err := frames.DefaultKeys().Decode(frames.FromRelay, raw)
-	if e, ok := f.(frames.Error); ok && err == nil {
-		if e.Number == 0 {
-			u.lastWord = e.Code.String()
-			return
-		}
-		if err := u.takeRefusal(e); err != nil {
-			l.fault(err)
-		}
+	e, isError := f.(frames.Error)
+	ask, isStart := f.(frames.StartSession)
+	switch {
+	case err == nil && isError && e.Number == 0:
+		u.lastWord = e.Code.String()
+		return
+	case err == nil && isError:
+		err = u.takeRefusal(e)
+	case err == nil && isStart && u.asked != nil:
+		err = u.asked(ask)
+	case raw.Type < frames.TypeHello && raw.Type > 0:
+		err = fmt.Errorf("a %v arrived that nobody sent", raw.Type)
+	default:
 		return
 	}
-	if raw.Type < frames.TypeHello && raw.Type > 0 {
-		l.fault(fmt.Errorf("a %v arrived that nobody sent", raw.Type))
+	if err != nil {
+		l.fault(err)
 	}
 }
 

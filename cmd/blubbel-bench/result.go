@@ -31,8 +31,22 @@ type result struct {
 	LoginCPU   float64 `json:"server_cpu_us_per_login,omitempty"`
 	Connection float64 `json:"server_rss_kib_per_connection,omitempty"`
 
+	P50Ratio  float64             `json:"one_way_p50_over_alone,omitempty"`
+	P99Ratio  float64             `json:"one_way_p99_over_alone,omitempty"`
+	Busy      float64             `json:"server_core_percent,omitempty"`
+	Busier    float64             `json:"server_core_percent_growth,omitempty"`
+	RSSAfter  float64             `json:"server_rss_after_mib,omitempty"`
+	RSSBack   float64             `json:"server_rss_back_s,omitempty"`
+	Files     float64             `json:"server_files,omitempty"`
+	Left      float64             `json:"server_files_after,omitempty"`
+	FilesBack float64             `json:"server_files_back_s,omitempty"`
+	Hostile   map[string]*outcome `json:"hostile,omitempty"`
+
 	Account *account `json:"messages,omitempty"`
+	Wrong   []string `json:"wrong,omitempty"` // what must not be, besides Messages that are lost or bad
 	Notes   []string `json:"notes,omitempty"`
+
+	tally *tally // what becomes Hostile
 }
 
 // note adds a sentence that stands below the table, unless it is empty.
@@ -42,9 +56,12 @@ func (r *result) note(text string) {
 	}
 }
 
+// wrongly adds what must not be.
+func (r *result) wrongly(text string) { r.Wrong = append(r.Wrong, text) }
+
 // wrong reports whether something was found that must not be.
 func (r *result) wrong() bool {
-	return r.Error != "" || r.Account != nil && (r.Account.Lost > 0 || r.Account.Bad > 0 || !r.Account.adds())
+	return r.Error != "" || len(r.Wrong) > 0 || r.Account != nil && (r.Account.Lost > 0 || r.Account.Bad > 0 || !r.Account.adds())
 }
 
 const mib = 1 << 20

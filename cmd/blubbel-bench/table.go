@@ -28,6 +28,8 @@ var begin = []column{
 }
 
 var end = []column{
+	{"p50 of alone", func(r *result) string { return figure(r.P50Ratio) }},
+	{"p99", func(r *result) string { return figure(r.P99Ratio) }},
 	{"late us: p99", func(r *result) string {
 		if r.Lateness == nil {
 			return absent
@@ -40,9 +42,16 @@ var end = []column{
 	{"logins/s", func(r *result) string { return figure(r.Logins) }},
 	{"server us/login", func(r *result) string { return figure(r.LoginCPU) }},
 	{"KiB/conn", func(r *result) string { return figure(r.Connection) }},
+	{"server %", func(r *result) string { return figure(r.Busy) }},
+	{"more", func(r *result) string { return figure(r.Busier) }},
 	{"RSS MiB", func(r *result) string { return figure(r.RSS) }},
 	{"peak MiB", func(r *result) string { return figure(r.PeakRSS) }},
 	{"growth MiB", func(r *result) string { return figure(r.Growth) }},
+	{"after", func(r *result) string { return figure(r.RSSAfter) }},
+	{"back s", func(r *result) string { return figure(r.RSSBack) }},
+	{"files", func(r *result) string { return figure(r.Files) }},
+	{"after", func(r *result) string { return figure(r.Left) }},
+	{"back s", func(r *result) string { return figure(r.FilesBack) }},
 	{"refused", func(r *result) string { return counted(r, (*account).refused) }},
 	{"cut off", func(r *result) string { return counted(r, func(a *account) uint64 { return a.CutOff }) }},
 	{"lost", func(r *result) string { return counted(r, func(a *account) uint64 { return a.Lost }) }},
@@ -135,6 +144,9 @@ func printBlock(w io.Writer, results []*result) {
 
 func printNotes(w io.Writer, results []*result) {
 	for _, r := range results {
+		for _, wrong := range r.Wrong {
+			_, _ = fmt.Fprintf(w, "* %s: WRONG: %s\n", r.Cell, wrong)
+		}
 		for _, note := range r.Notes {
 			_, _ = fmt.Fprintf(w, "* %s: %s\n", r.Cell, note)
 		}

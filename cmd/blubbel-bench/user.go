@@ -20,9 +20,10 @@ type user struct {
 	number uint64  // how many frames it has sent; the relay counts them too
 	sender *sender // what sends its Messages, if anything does
 
-	begin  func()      // called once its reader runs
-	mayEnd bool        // the relay may close the connection, and the load goes on
-	ended  atomic.Bool // the connection has ended
+	begin  func()                          // called once its reader runs
+	asked  func(frames.StartSession) error // takes requests of strangers, if there may be any
+	mayEnd bool                            // the relay may close the connection, and the load goes on
+	ended  atomic.Bool                     // the connection has ended
 
 	// These are its reader's.
 
