@@ -53,8 +53,9 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 // listen opens all the listeners, or none.
 func listen(ctx context.Context, where []address) ([]net.Listener, error) {
 	var listeners []net.Listener
+	config := net.ListenConfig{KeepAlive: -1} // the relay sets it for each connection, and once is enough
 	for _, a := range where {
-		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", string(a))
+		ln, err := config.Listen(ctx, "tcp", string(a))
 		if err != nil {
 			for _, ln := range listeners {
 				_ = ln.Close()
