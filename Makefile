@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load build run
+.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load floods stops soak build run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,6 @@ load: build ## blubbel-bench against a relay started for it: about a minute
 	@bin/blubbel-server --listen 127.0.0.1:8010 --log-level warn --rate-limits off & relay=$$!; trap "kill $$relay" EXIT; sleep 0.5; \
 	bin/blubbel-bench all --relay 127.0.0.1:8010 --pid $$relay
 
-.PHONY: floods
 floods: build ## what hostile clients cost those who chat: some 20 minutes; FLOODS='--rounds 1' for fewer
 	@bin/blubbel-server --listen 127.0.0.1:8011 --log-level warn & limited=$$!; \
 	bin/blubbel-server --listen 127.0.0.1:8012 --log-level warn --rate-limits off & unlimited=$$!; \
@@ -59,13 +58,11 @@ build: ## the programs, into bin/
 run: build ## a relay on port 8000
 	bin/blubbel-server
 
-.PHONY: stops
 stops: STOPS = 50
 stops: SEED = 0
 stops: ## stop so many daemons under load (STOPS=50), from SEED on (0 draws one)
 	go test -count=1 -timeout=$$(($(STOPS) * 20 + 60))s ./specs/daemon -run='^TestStopUnderLoad$$' -v -args -stops=$(STOPS) -seed=$(SEED)
 
-.PHONY: soak
 soak: CYCLES = 100000
 soak: ## so many clients (CYCLES=100000) come to a daemon and leave, well or badly: does it let go of them? For the night
 	go test -count=1 -timeout=$$(($(CYCLES) / 50 + 300))s ./specs/daemon -run='^TestSoak$$' -v -args -cycles=$(CYCLES)

@@ -218,3 +218,32 @@ func (hungry) write(pieces [][]byte) (n int, err error) {
 	}
 	return n, nil
 }
+
+// BenchmarkDoor is connections that are let in, log in and leave, and such as are turned away, from two goroutines at once.
+func BenchmarkDoor(b *testing.B) {
+	limits := DoorLimits{
+		Connections: 1 << 20, OnlinePerAddress: 64, AnonymousPerAddress: 10, Early: Early{From: 100, Percent: 30, All: 1000},
+		Starts: Rate{Limit: 1, Burst: 120}, Penalties: penalties(),
+	}
+	for _, banned := range []bool{false, true} {
+		b.Run(map[bool]string{false: "in", true: "away"}[banned], func(b *testing.B) {
+			door := newDoor(limits, newStage(b).shared.Log)
+			conn := from{address: "192.0.2.1"}
+			for range 10 {
+				if entry, _ := door.Admit(conn); banned {
+					entry.punish(lateLogin)
+				} else {
+					entry.Close()
+				}
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if entry, _ := door.Admit(conn); entry != nil {
+						entry.logIn()
+						entry.Close()
+					}
+				}
+			})
+		})
+	}
+}

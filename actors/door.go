@@ -49,7 +49,8 @@ type Penalties struct {
 }
 
 // Door knows who is connected, and decides who may come in. It is no actor: those who accept connections ask it before there is
-// anything that belongs to a connection, so that a flood costs little more than accepting and closing.
+// anything that belongs to a connection, so that a flood costs little more than accepting and closing: a quarter of a microsecond each
+// here (BenchmarkDoor), where an actor would have to be sent a message first.
 type Door struct {
 	limits DoorLimits
 	log    *logrus.Entry

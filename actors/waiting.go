@@ -1,7 +1,9 @@
 package actors
 
 import (
+	"errors"
 	"net"
+	"os"
 	"runtime"
 	"time"
 )
@@ -108,11 +110,14 @@ func takeLeave(conn net.Conn, word []byte, sent func() int64) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	if conn.SetReadDeadline(time.Time{}) == nil { // the reader was stopped by one
-		for bin := make([]byte, 512); ; { // there may be thousands of these
-			if _, err := conn.Read(bin); err != nil {
-				return
-			}
+	bin := make([]byte, 512) // there may be thousands of these
+	for range 3 {            // times that the reader, which may just be stopping, sets the deadline that woke it
+		err := conn.SetReadDeadline(time.Time{})
+		for err == nil {
+			_, err = conn.Read(bin)
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return
 		}
 	}
 }
