@@ -10,7 +10,7 @@ import (
 
 // rest keeps a user that crashes again and again from doing so all the time: when it is given up, its connection is closed, and the next
 // login of its key has to wait, twice as long each time, until it was calm for a minute. It survives crashes, and the actor
-// stays until it is forgotten.
+// stays until it is forgotten. So it does when its user has left and would be allowed more by coming again.
 type rest struct {
 	times int       // it was given up
 	until time.Time // no login before that
@@ -36,15 +36,37 @@ func (u *user) giveUp(ctx actor.Context) {
 	}
 	r.until = now.Add(length)
 	r.over = r.until.Add(calmTime)
-	if r.timer == nil {
-		shared, self := u.shared, ctx.Self()
-		r.timer = time.AfterFunc(length, func() { shared.send(self, rested{}) })
-	} else {
-		r.timer.Reset(length)
-	}
+	u.wakeAfter(ctx, length)
 	if u.login != nil {
 		ctx.Send(u.login.Connection, Close{Code: frames.Internal})
 	}
+}
+
+// stay lets the actor outlive the login until it may ask as often as anybody who comes for the first time.
+func (u *user) stay(ctx actor.Context) {
+	if u.starts == nil {
+		return
+	}
+	missing := float64(u.starts.Burst()) - u.starts.Tokens()
+	if missing <= 0 {
+		return
+	}
+	r, length := &u.rest, time.Duration(missing/float64(u.starts.Limit())*float64(time.Second))
+	if over := time.Now().Add(length); over.After(r.over) {
+		r.over = over
+	}
+	if !r.on() {
+		u.wakeAfter(ctx, time.Until(r.over))
+	}
+}
+
+func (u *user) wakeAfter(ctx actor.Context, d time.Duration) {
+	if timer := u.rest.timer; timer != nil {
+		timer.Reset(d)
+		return
+	}
+	shared, self := u.shared, ctx.Self()
+	u.rest.timer = time.AfterFunc(d, func() { shared.send(self, rested{}) })
 }
 
 // rested lets come who waits, now that the rest is over; and later, now that it is forgotten, the actor may go.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/time/rate"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
@@ -153,4 +154,42 @@ func TestWhoLeavesDuringARestIsForgotten(t *testing.T) {
 			t.Errorf("%d logins are kept", len(actorOf.next))
 		}
 	}, keeps)
+}
+
+// Who has asked often, and leaves, is remembered until that makes no difference any more.
+func TestAUserStaysUntilItMayAskAsOftenAsAnyone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.shared.Keys.SeedRaw = true
+		s.shared.Limits.Starts = Rate{Limit: rate.Every(6 * time.Second), Burst: 20}
+		registry, connection, peer := s.probe(), s.probe(), s.probe()
+		user := s.user(seedKey(1), registry)
+		comes := func(seq uint64) *Login {
+			login := s.login(seedKey(1), connection.PID, user)
+			s.system.Root.Send(user, Join{Login: login, Seq: seq})
+			next[Joined](t, connection)
+			return login
+		}
+		login := comes(1)
+		for range 3 {
+			s.system.Root.Send(user, Take{Chunk: s.chunk(login, frames.StartSession{Peer: seedKey(2)})})
+			m := next[Introduce](t, registry)
+			s.system.Root.Send(user, Answered{Run: m.Run, Code: frames.Limit, User: peer.PID})
+			next[Refuse](t, connection).Run.settleAll(frames.Limit)
+		}
+		after(time.Second)
+		s.system.Root.Send(user, Leave{Login: login, Seq: 2})
+		after(17*time.Second - time.Millisecond)
+		if n := len(registry.got); n > 0 {
+			t.Fatalf("goes too early: %T", <-registry.got)
+		}
+		after(2 * time.Millisecond) // tokens are fractions
+		next[Vacate](t, registry)
+		login = comes(3)
+		s.system.Root.Send(user, Leave{Login: login, Seq: 4})
+		next[Vacate](t, registry) // at once
+		s.system.Root.Stop(user)
+		s.shared.Wait()
+		after(2 * time.Second)
+	})
 }

@@ -210,6 +210,7 @@ func (u *user) left(ctx actor.Context) {
 		return
 	}
 	u.phase = vacant
+	u.stay(ctx)
 	u.welcome(ctx)
 }
 

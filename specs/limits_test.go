@@ -311,6 +311,13 @@ var _ = Describe("Asking too often", func() {
 		alice.says(message(bob, "us two"))
 		Expect(bob.hears(ctx)).To(Equal(message(alice, "us two")))
 		bob.asks(ctx, carol)
+		Expect(alice.conn.Close()).To(Succeed())
+		Eventually(ctx, func() frames.Frame { // once she has left
+			again := r.connectAs(alice.key)
+			again.says(frames.Login{Key: alice.key}, frames.StartSession{Peer: carol.key})
+			Expect(again.hears(ctx)).To(Or(Equal(frames.LoginAccepted{}), beError(frames.TypeLogin, 1, frames.KeyInUse)))
+			return again.hears(ctx)
+		}).WithTimeout(patience).Should(beError(frames.TypeStart, 2, frames.RateLimited), "coming again changes nothing")
 	}, SpecTimeout(patience))
 
 	It("is refused with RATE_LIMITED to all users of an address, and of no other", func(ctx SpecContext) {
