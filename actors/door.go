@@ -105,6 +105,13 @@ func (d *Door) Admit(conn net.Conn) (entry *Admission, text string) {
 	return &Admission{door: d, address: address}, ""
 }
 
+// Connections returns how many connections there are that count as logged in, and that do not.
+func (d *Door) Connections() (online, anonymous int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.connections - d.anonymous, d.anonymous
+}
+
 // judge says why nobody may come in, if that is so.
 func (d *Door) judge(a *Address, now time.Time) string {
 	l := &d.limits

@@ -72,6 +72,8 @@ func spawnRelay(spawn func(*supervisor.Relay, *logrus.Entry), change ...func(*su
 		account := inside.Account()
 		Expect(account.InFlight).To(BeZero(), account.String())
 		Expect(account.DeadLetters).To(BeZero(), account.String())
+		online, anonymous := inside.Connections()
+		Expect([]int{online, anonymous}).To(HaveEach(0), "connections are counted that are gone")
 		Expect(bugs.seen.Load()).To(BeZero(), "the relay says that it has a bug; see the log")
 		if alive--; alive > 0 {
 			return

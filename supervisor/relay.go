@@ -164,6 +164,14 @@ func (r *Relay) Account() actors.Account {
 	return r.shared.Ledger.Read()
 }
 
+// Connections returns how many connections there are on which somebody is logged in, or about to be, and how many others.
+func (r *Relay) Connections() (online, anonymous int) {
+	if r.shared == nil {
+		return 0, 0
+	}
+	return r.shared.Door.Connections()
+}
+
 // deadLetter settles a frame that was sent to an actor of this relay that is gone.
 func (r *Relay) deadLetter(event any) {
 	letter, ok := event.(*actor.DeadLetterEvent)

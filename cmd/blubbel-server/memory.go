@@ -4,25 +4,22 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 	"time"
+
+	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
-// thrift gives memory back to the operating system after a flood. Go would do so, too, but only after its next collections, and
-// where hardly anything is allocated, as here, these come every two minutes.
-type thrift struct {
-	needed    uint64 // bytes held from the operating system after the last time
-	allocated uint64 // bytes allocated when we last looked
-}
+// thrift gives memory back to the operating system when many connections have ended, as after a flood. Go would do so, too, but
+// only after its next collections, and where hardly anything is allocated, as here, these come every two minutes.
+type thrift struct{ most int } // connections there were since the last time
 
 const (
 	thriftEvery = 5 * time.Second
-	quietBytes  = 4 << 20  // allocated in that time at most: nobody is flooding now
-	spareBytes  = 16 << 20 // that may be held beyond half as much again as is needed
+	fewer       = 100 // connections fewer than there were are worth it, if it is half of them
 )
 
-// giveBack looks now and then until the context ends.
-func giveBack(ctx context.Context) {
+// giveBack looks now and then, until the context ends.
+func giveBack(ctx context.Context, relay *supervisor.Relay) {
 	var t thrift
 	tick := time.NewTicker(thriftEvery)
 	defer tick.Stop()
@@ -32,27 +29,19 @@ func giveBack(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if !t.wasteful(memory()) {
-			continue
+		if online, anonymous := relay.Connections(); t.over(online + anonymous) {
+			runtime.GC() // empties pools by half; what follows collects once more
+			debug.FreeOSMemory()
 		}
-		runtime.GC() // empties pools by half; what follows collects once more
-		debug.FreeOSMemory()
-		t.needed, _ = memory()
 	}
 }
 
-// wasteful reports whether much more is held than was needed the last time, and it is quiet.
-func (t *thrift) wasteful(held, allocated uint64) bool {
-	quiet := allocated-t.allocated <= quietBytes
-	t.allocated = allocated
-	return quiet && held > t.needed+t.needed/2+spareBytes
-}
-
-// memory returns how many bytes are held from the operating system, and how many were allocated, ever.
-func memory() (held, allocated uint64) {
-	read := []metrics.Sample{
-		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/gc/heap/allocs:bytes"},
+// over reports whether so many connections are few, compared to what there were.
+func (t *thrift) over(connections int) bool {
+	t.most = max(t.most, connections)
+	if gone := t.most - connections; gone < fewer || gone < t.most/2 {
+		return false
 	}
-	metrics.Read(read)
-	return read[0].Value.Uint64() - read[1].Value.Uint64(), read[2].Value.Uint64()
+	t.most = connections
+	return true
 }

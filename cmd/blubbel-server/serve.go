@@ -30,7 +30,7 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go giveBack(ctx)
+	go giveBack(ctx, relay) // ends with ctx
 	served := make(chan error)
 	for _, ln := range listeners {
 		go func() { served <- relay.Serve(ctx, ln) }() // ends with ctx

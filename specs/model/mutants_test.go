@@ -131,6 +131,9 @@ var mutants = []mutant{
 	{"says the last word twice", "wrong", []edit{{
 		"output.go", "farewell{o, lastWord}", "farewell{o, append(lastWord, lastWord...)}",
 	}}},
+	{"counts a connection that is gone", "leaked", []edit{{
+		"connection.go", "	defer c.entry.Close()\n", "	if !rarely(10) {\n		defer c.entry.Close()\n	}\n",
+	}}},
 	{"does not let go of a key", "leaked", []edit{{
 		"connection.go", "		ctx.Send(c.registry, Leave{Login: c.login})\n", "		if !rarely(10) {\n			ctx.Send(c.registry, Leave{Login: c.login})\n		}\n",
 	}}},

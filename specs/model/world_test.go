@@ -193,6 +193,10 @@ func (w *world) mark() {
 func (w *world) judge() outcome {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if online, anonymous := w.relay.Connections(); online != 0 || anonymous != 0 {
+		text := fmt.Sprintf("connections are counted that are gone: %d logged in, %d not", online, anonymous)
+		w.found = append(w.found, violation{what: leaked, text: text})
+	}
 	account := w.relay.Account()
 	if account.InFlight.Frames != 0 || account.InFlight.Bytes != 0 {
 		w.found = append(w.found, violation{what: lost, text: "the books do not add up: " + account.String()})
