@@ -1,6 +1,9 @@
 package supervisor_test
 
 import (
+	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,5 +156,34 @@ func TestTextsOfEarlyRefusals(t *testing.T) {
 		if err := got.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is %v", text, got)
 		}
+	}
+}
+
+// Without limits by rate and address exactly those are off; all others stay.
+func TestNoRateLimits(t *testing.T) {
+	relay, err := supervisor.New(supervisor.Config{NoRateLimits: true, Window: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var off []string
+	is, was := reflect.ValueOf(relay.Config()), reflect.ValueOf(supervisor.Defaults())
+	for field := range was.Type().Fields() {
+		switch field.Name {
+		case "Log", "Props", "NoRateLimits", "Window":
+			continue
+		}
+		if fmt.Sprint(is.FieldByName(field.Name)) != fmt.Sprint(was.FieldByName(field.Name)) {
+			off = append(off, field.Name)
+		}
+	}
+	want := []string{
+		"AskedOfPerAddress", "OnlinePerAddress", "AnonymousPerAddress", "EarlyRefusal", "FrameRate", "ByteRate",
+		"StartRate", "StartRatePerAddress", "StartRateTo", "PenaltyFrom",
+	}
+	if !slices.Equal(off, want) {
+		t.Errorf("off are %v", off)
+	}
+	if relay.Config().Window != 1<<20 {
+		t.Error("another limit was changed")
 	}
 }

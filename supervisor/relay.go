@@ -46,6 +46,9 @@ func New(config Config) (*Relay, error) {
 	return &Relay{config: config, stopping: make(chan struct{}), done: make(chan struct{})}, nil
 }
 
+// Config returns the configuration as it is in effect, defaults filled in.
+func (r *Relay) Config() Config { return r.config }
+
 // Spawn starts the relay's actors below parent: the root context of an actor system, or the context of an actor of the host's. The name
 // must be unique below parent. A relay is spawned once.
 //
