@@ -78,8 +78,8 @@ func explainLogin(address string, err error) error {
 	switch r.Code { //nolint:exhaustive // what else there is says enough by itself
 	case frames.ProofRequired, frames.NotAllowed:
 		return withCode(exitRelay, "the relay at %s lets in only keys that it knows or that prove themselves, and ours are made up (%w)", address, r)
-	case frames.RateLimited:
-		return withCode(exitRelay, "the relay at %s limits logins; start it with --rate-limits off (%w)", address, r)
+	case frames.Limit:
+		return withCode(exitRelay, "the relay at %s limits connections; start it with --rate-limits off (%w)", address, r)
 	case frames.BadKey:
 		return withCode(exitRelay, "the relay at %s does not take keys of this size; choose another with --key-bits (%w)", address, r)
 	}
@@ -92,7 +92,7 @@ func explainSession(err error) error {
 	switch {
 	case !refused:
 		return withCode(exitRelay, "no session comes about: %w", plain(err))
-	case r.Code == frames.RateLimited:
+	case r.Code == frames.RateLimited, r.Code == frames.Unavailable:
 		return withCode(exitRelay, "the relay limits requests for sessions; start it with --rate-limits off (%w)", r)
 	case r.Code == frames.Limit:
 		return withCode(exitRelay, "the relay allows one user fewer sessions than this needs; try with fewer users (%w)", r)

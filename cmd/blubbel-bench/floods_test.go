@@ -276,9 +276,9 @@ func TestWhatARelayDoesInAFloodIsReported(t *testing.T) {
 		}}, exitFindings, "connects: beside: the relay closed a connection", nil},
 		{
 			"does not let those in who chat", "--kind connects",
-			scene{frames.TypeLogin: refuseFrom(4, 4, frames.RateLimited)},
+			scene{frames.TypeLogin: refuseFrom(4, 4, frames.Limit)},
 			exitRelay,
-			"connects: the relay at  limits logins", nil,
+			"connects: the relay at  limits connections", nil,
 		},
 		{
 			"allows those who chat no session", "--kind connects",

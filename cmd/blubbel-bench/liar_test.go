@@ -160,7 +160,7 @@ func TestARelayThatDoesNotLetUsInIsOneClearLine(t *testing.T) {
 	}{
 		{frames.TypeLogin, refuse(frames.ProofRequired), exitRelay, "ours are made up"},
 		{frames.TypeLogin, refuse(frames.BadKey), exitRelay, "--key-bits"},
-		{frames.TypeLogin, refuse(frames.RateLimited), exitRelay, "--rate-limits off"},
+		{frames.TypeLogin, refuse(frames.Limit), exitRelay, "--rate-limits off"},
 		{frames.TypeLogin, refuse(frames.KeyInUse), exitRelay, "refuses a login (KEY_IN_USE"},
 		{frames.TypeLogin, func(_ int, f *passing) { _ = f.from.Close() }, exitRelay, "is not a blubbel relay"},
 		{frames.TypeLogin, func(_ int, f *passing) { _, _ = f.from.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }, exitRelay, "is not a blubbel relay"},
