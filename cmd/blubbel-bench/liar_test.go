@@ -164,7 +164,7 @@ func TestARelayThatDoesNotLetUsInIsOneClearLine(t *testing.T) {
 		{frames.TypeLogin, refuse(frames.KeyInUse), exitRelay, "refuses a login (KEY_IN_USE"},
 		{frames.TypeLogin, func(_ int, f *passing) { _ = f.from.Close() }, exitRelay, "is not a blubbel relay"},
 		{frames.TypeLogin, func(_ int, f *passing) { _, _ = f.from.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }, exitRelay, "is not a blubbel relay"},
-		{frames.TypeStart, refuse(frames.Unavailable), exitRelay, "refuses a session between two users that are logged in (UNAVAILABLE"},
+		{frames.TypeStart, refuse(frames.Unavailable), exitRelay, "--rate-limits off (UNAVAILABLE"},
 		{frames.TypeStart, refuse(frames.RateLimited), exitRelay, "--rate-limits off"},
 		{frames.TypeStart, refuse(frames.Limit), exitRelay, "fewer users"},
 		{frames.TypeStart, func(_ int, f *passing) { f.passAs(f.raw.Payload[:294], nil) }, exitRelay, "another user"},
