@@ -3,7 +3,9 @@ package actors
 import (
 	"errors"
 	"io"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
@@ -69,6 +71,24 @@ func TestALoginMustComeInTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What lies in the relay's buffer, while the answers are read slowly, is no reason to wait longer.
+func TestALoginMustComeInTimeWhateverElseWasSaidAtOnce(t *testing.T) {
+	connected(t, func(b *bob) {
+		b.writes(slices.Repeat(frames.Ping{}.Append(nil), 100))
+		for range 3 {
+			if _, err := frames.Read(b.conn, frames.MaxPayload); err != nil {
+				t.Fatal(err)
+			}
+			after(4 * time.Second)
+		}
+		if _, err := frames.Read(b.conn, frames.MaxPayload); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		b.isTold(frames.Timeout, frames.TypePing, 5)
+	})
 }
 
 // The time in which the relay answers a Login is not the client's.

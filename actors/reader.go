@@ -225,6 +225,8 @@ func (r *reader) handOver() *frames.Refusal {
 		}
 		n, count, err := r.whole(limit, login != nil)
 		switch {
+		case n > 0 && login == nil && r.clock.tooLate(time.Now()): // what is left of a buffer, and whose answers are read slowly
+			return errTooLate
 		case n > 0 && login == nil:
 			r.ask(n)
 		case n > 0:
