@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sirupsen/logrus"
 )
 
 // from is a connection from an address.
@@ -196,6 +198,33 @@ func TestPenaltiesAddUpAndRunOut(t *testing.T) {
 	})
 }
 
+// A little of a penalty has always run out when the next comes.
+func TestHowManyBadLoginsAreTooMany(t *testing.T) {
+	for name, c := range map[string]struct {
+		by   func(Penalties) time.Duration
+		most int
+	}{
+		"that cannot be read":      {badLogin, 3},
+		"that do not come in time": {lateLogin, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := visit(t, DoorLimits{Penalties: penalties()})
+				for range c.most {
+					bad := v.comes("192.0.2.1")
+					bad.punish(c.by)
+					bad.Close()
+					after(time.Second)
+				}
+				one := v.comes("192.0.2.1")
+				one.punish(c.by)
+				one.Close()
+				v.isTurnedAway("192.0.2.1")
+			})
+		})
+	}
+}
+
 func TestAPenaltyOutlivesTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := visit(t, DoorLimits{Penalties: penalties()})
@@ -254,4 +283,36 @@ func TestNoMoreAddressesAreRememberedThanAllowed(t *testing.T) {
 	if v.addresses[stays.from().prefix] != stays.from() {
 		t.Error("one that is connected was forgotten")
 	}
+}
+
+// The end of a flood is told of when somebody comes after it, whoever that is.
+func TestThoseWhoAreTurnedAwayAreCountedInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		log := &counting{}
+		s.shared.Log.Logger.AddHook(log)
+		v := visits{newDoor(DoorLimits{AnonymousPerAddress: 1}, s.shared.Log), t}
+		v.comes("192.0.2.1")
+		for range 100 {
+			v.isTurnedAway("192.0.2.1")
+		}
+		after(time.Minute)
+		v.comes("192.0.2.2")
+		if log.connections != 100 || log.lines != 2 {
+			t.Errorf("told of %d, in %d lines", log.connections, log.lines)
+		}
+	})
+}
+
+// counting is a hook that adds up how many connections are said to have been turned away.
+type counting struct{ lines, connections int }
+
+// Levels implements logrus.Hook.
+func (*counting) Levels() []logrus.Level { return logrus.AllLevels }
+
+// Fire implements logrus.Hook.
+func (c *counting) Fire(line *logrus.Entry) error {
+	c.lines++
+	c.connections += line.Data["connections"].(int)
+	return nil
 }
