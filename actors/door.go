@@ -75,7 +75,8 @@ type Address struct {
 	starts            *rate.Limiter // nil without a limit
 }
 
-// mostRemembered is how many addresses are remembered at most without a connection. Beyond, some are forgotten early.
+// mostRemembered is to how many addresses without a connection a sweep comes down: some are forgotten early. There may be twice as many
+// before the next.
 const mostRemembered = 1 << 16
 
 func newDoor(limits DoorLimits, log *logrus.Entry) *Door {
