@@ -1,14 +1,19 @@
 package actors
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/mdeiml/blubbel-server/frames"
 )
 
 // from is a connection from an address.
@@ -315,4 +320,86 @@ func (c *counting) Fire(line *logrus.Entry) error {
 	c.lines++
 	c.connections += line.Data["connections"].(int)
 	return nil
+}
+
+// Whatever comes late for a connection that has ended changes no count.
+func TestWhatHasEndedCountsForNothing(t *testing.T) {
+	v := visit(t, DoorLimits{OnlinePerAddress: 1, AnonymousPerAddress: 1, Connections: 1})
+	for range 2 {
+		one := v.comes("192.0.2.1")
+		one.Close()
+		one.logIn()
+		one.logOut()
+		one.Close()
+		other := v.comes("192.0.2.1")
+		if !other.logIn() {
+			t.Error("a login found no place")
+		}
+		other.Close()
+		other.logOut()
+		other.logIn()
+		if v.connections != 0 || v.anonymous != 0 || len(v.addresses) > 0 {
+			t.Errorf("%d connections, %d not logged in, %d addresses", v.connections, v.anonymous, len(v.addresses))
+		}
+	}
+}
+
+func TestAConnectionThatNobodyWelcomesIsTakenOffTheCount(t *testing.T) {
+	v := visit(t, DoorLimits{Connections: 1})
+	for range 2 {
+		conn, other := net.Pipe()
+		if mislaid := Abandon(Welcome{Conn: conn, Entry: v.comes("192.0.2.1")}); mislaid {
+			t.Error("mislaid")
+		}
+		if _, err := other.Write([]byte{0}); err == nil {
+			t.Error("it is open")
+		}
+	}
+}
+
+// A flood leaves not more connections open than it may; who comes after it is told why again.
+func TestFewAreWaitedForWhoAreTurnedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := visit(t, DoorLimits{})
+		var among sync.WaitGroup
+		isTold := func(conn net.Conn) bool {
+			_, err := frames.Read(conn, frames.MaxPayload)
+			return err == nil
+		}
+		for range 2 {
+			for range mostLingering {
+				server, client := net.Pipe()
+				v.TurnAway(server, "of the test", &among)
+				defer func() { _ = client.Close() }()
+			}
+			server, client := net.Pipe()
+			v.TurnAway(server, "of the test", &among)
+			if isTold(client) {
+				t.Error("one too many is waited for")
+			}
+			after(lingering)
+			among.Wait()
+			server, client = net.Pipe()
+			v.TurnAway(server, "of the test", &among)
+			if !isTold(client) {
+				t.Error("nobody is told when the flood is over")
+			}
+			among.Wait()
+		}
+	})
+}
+
+func TestWhoIsNotWaitedForIsToldNevertheless(t *testing.T) {
+	v := visit(t, DoorLimits{})
+	v.lingering.Store(mostLingering)
+	client, server := tcp(t)
+	if newDescriptor(server) == nil {
+		t.Skip("on this system one would have to wait")
+	}
+	v.TurnAway(server, "of the test", nil)
+	for _, want := range []error{nil, io.EOF} {
+		if _, err := frames.Read(client, frames.MaxPayload); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
 }
