@@ -98,6 +98,30 @@ func TestSharesThatNobodyUsesAreForgotten(t *testing.T) {
 	})
 }
 
+// An address that comes and goes has its share of the rate, and no more; one that has a request pending keeps its share.
+func TestSharesThatAreUsedAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &Limits{AskedOf: 1000, AskedOfByAddress: 100, StartsTo: Rate{Limit: rate.Every(time.Hour), Burst: 1000}}
+		b := new(box)
+		pending, asking := address(0), address(1)
+		b.count(pending, +1)
+		for range 100 {
+			if !b.allow(l, asking, time.Now()) {
+				t.Fatal("there was more to its share")
+			}
+		}
+		for i := range 100 {
+			asks(b, l, address(i+2))
+		}
+		if b.allow(l, asking, time.Now()) {
+			t.Error("its rate was forgotten")
+		}
+		if s, ok := b.share(pending); !ok || s.pending != 1 {
+			t.Error("its request was forgotten")
+		}
+	})
+}
+
 func TestAUserMayAskSoOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)

@@ -66,13 +66,18 @@ func (c *clock) paused(d time.Duration) {
 	}
 }
 
+// tooLate reports whether it is too late for a login.
+func (c *clock) tooLate(now time.Time) bool { return !c.login.IsZero() && !now.Before(c.login) }
+
+var errTooLate = &frames.Refusal{Code: frames.Timeout, Text: "you did not log in in time"}
+
 // late returns why the client is not waited for any longer, if that is so.
 func (c *clock) late(now time.Time, gone int64) *frames.Refusal {
 	over := func(since time.Time, limit time.Duration) bool { return limit > 0 && now.Sub(since) >= limit }
 	text := ""
 	switch {
-	case !c.login.IsZero() && !now.Before(c.login):
-		text = "you did not log in in time"
+	case c.tooLate(now):
+		return errTooLate
 	case !c.begun.IsZero() && over(c.begun, c.limits.Frame):
 		text = "the frame was not completed in time"
 	case over(c.looked, c.limits.Silence/looks) || over(c.heard, c.limits.Silence):

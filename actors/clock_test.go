@@ -3,7 +3,9 @@ package actors
 import (
 	"errors"
 	"io"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
@@ -69,6 +71,24 @@ func TestALoginMustComeInTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What lies in the relay's buffer, while the answers are read slowly, is no reason to wait longer.
+func TestALoginMustComeInTimeWhateverElseWasSaidAtOnce(t *testing.T) {
+	connected(t, func(b *bob) {
+		b.writes(slices.Repeat(frames.Ping{}.Append(nil), 100))
+		for range 3 {
+			if _, err := frames.Read(b.conn, frames.MaxPayload); err != nil {
+				t.Fatal(err)
+			}
+			after(4 * time.Second)
+		}
+		if _, err := frames.Read(b.conn, frames.MaxPayload); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		b.isTold(frames.Timeout, frames.TypePing, 5)
+	})
 }
 
 // The time in which the relay answers a Login is not the client's.
@@ -148,6 +168,17 @@ func TestTheClockStandsStillWhileTheRelayDoesNotRead(t *testing.T) {
 		b.isWaitedFor(time.Second)
 		b.isTold(frames.Timeout, frames.TypePing, 3)
 	})
+}
+
+func TestSilenceStandsStillAsWell(t *testing.T) {
+	c, began := newClock(&Limits{Silence: 8 * time.Hour}), time.Now()
+	c.paused(time.Hour)
+	if late := c.late(began.Add(8*time.Hour), 0); late != nil {
+		t.Error(late)
+	}
+	if c.late(c.heard.Add(8*time.Hour), 0) == nil || c.heard.Before(began.Add(time.Hour-time.Second)) {
+		t.Errorf("heard %v after it began", c.heard.Sub(began))
+	}
 }
 
 func TestSilenceEndsAConnection(t *testing.T) {

@@ -115,7 +115,7 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	c.reader.window.close()
 	c.out.stop()
 	if parts {
-		c.out.part(lastWord(code))
+		c.out.part(lastWord(code), !c.mail.crashed) // there is no time left
 	}
 	if c.shared.debugs() {
 		c.log(ctx).Debug("connection closed")

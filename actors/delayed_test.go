@@ -110,6 +110,26 @@ func TestTheWalkGoesOnWhileUnavailableIsDelayed(t *testing.T) {
 	})
 }
 
+func TestUnavailableComesAgain(t *testing.T) {
+	withAsker(t, func(a *asker) {
+		for range 3 {
+			a.system.Root.Send(a.login.User, Take{Chunk: a.chunk(a.login, frames.StartSession{Peer: seedKey(2)})})
+			a.answers(frames.Unavailable)
+			after(unavailableAfter)
+			a.isRefused(frames.Unavailable, 1)
+			after(time.Second)
+		}
+	})
+}
+
+func TestWhatIsDelayedIsSettledWhenItsUserIsStopped(t *testing.T) {
+	withAsker(t, func(a *asker) { // withAsker stops him, and looks what is under way then
+		a.system.Root.Send(a.login.User, Take{Chunk: a.chunk(a.login, frames.StartSession{Peer: seedKey(2)})})
+		a.answers(frames.Unavailable)
+		a.login.over.Store(true) // nobody is there to write it
+	})
+}
+
 func TestWhatIsDelayedIsSettledWhenItsClientLeaves(t *testing.T) {
 	withAsker(t, func(a *asker) {
 		a.system.Root.Send(a.login.User, Take{Chunk: a.chunk(a.login, frames.StartSession{Peer: seedKey(2)})})

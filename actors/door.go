@@ -75,7 +75,8 @@ type Address struct {
 	starts            *rate.Limiter // nil without a limit
 }
 
-// mostRemembered is how many addresses are remembered at most without a connection. Beyond, some are forgotten early.
+// mostRemembered is to how many addresses without a connection a sweep comes down: some are forgotten early. There may be twice as many
+// before the next.
 const mostRemembered = 1 << 16
 
 func newDoor(limits DoorLimits, log *logrus.Entry) *Door {
@@ -92,8 +93,12 @@ func (d *Door) Admit(conn net.Conn) (entry *Admission, text string) {
 	defer d.mu.Unlock()
 	now := time.Now()
 	address := d.address(from)
-	if text := d.judge(address, now); text != "" {
-		d.turnAway(text)
+	text = d.judge(address, now)
+	if text != "" {
+		d.turnedAway[text]++
+	}
+	d.tell()
+	if text != "" {
 		d.forget(address, now)
 		return nil, text
 	}
@@ -128,10 +133,13 @@ func (d *Door) judge(a *Address, now time.Time) string {
 	return ""
 }
 
-// turnAway tells the operator, now and then. With no address: those are for who debugs.
-func (d *Door) turnAway(text string) {
+// tell tells the operator of those who were turned away, now and then. With no address: those are for who debugs. It is called for
+// those who are let in as well, lest the last of a flood are never told of.
+func (d *Door) tell() {
+	if len(d.turnedAway) == 0 {
+		return
+	}
 	defer func() { _ = recover() }() // of a hook of the host's
-	d.turnedAway[text]++
 	d.said.Do(func() {
 		for why, n := range d.turnedAway {
 			d.log.WithFields(logrus.Fields{"why": why, "connections": n}).Warn("turned away at the door")

@@ -1,12 +1,19 @@
 package actors
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/mdeiml/blubbel-server/frames"
 )
 
 // from is a connection from an address.
@@ -196,6 +203,33 @@ func TestPenaltiesAddUpAndRunOut(t *testing.T) {
 	})
 }
 
+// A little of a penalty has always run out when the next comes.
+func TestHowManyBadLoginsAreTooMany(t *testing.T) {
+	for name, c := range map[string]struct {
+		by   func(Penalties) time.Duration
+		most int
+	}{
+		"that cannot be read":      {badLogin, 3},
+		"that do not come in time": {lateLogin, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := visit(t, DoorLimits{Penalties: penalties()})
+				for range c.most {
+					bad := v.comes("192.0.2.1")
+					bad.punish(c.by)
+					bad.Close()
+					after(time.Second)
+				}
+				one := v.comes("192.0.2.1")
+				one.punish(c.by)
+				one.Close()
+				v.isTurnedAway("192.0.2.1")
+			})
+		})
+	}
+}
+
 func TestAPenaltyOutlivesTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := visit(t, DoorLimits{Penalties: penalties()})
@@ -253,5 +287,119 @@ func TestNoMoreAddressesAreRememberedThanAllowed(t *testing.T) {
 	}
 	if v.addresses[stays.from().prefix] != stays.from() {
 		t.Error("one that is connected was forgotten")
+	}
+}
+
+// The end of a flood is told of when somebody comes after it, whoever that is.
+func TestThoseWhoAreTurnedAwayAreCountedInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		log := &counting{}
+		s.shared.Log.Logger.AddHook(log)
+		v := visits{newDoor(DoorLimits{AnonymousPerAddress: 1}, s.shared.Log), t}
+		v.comes("192.0.2.1")
+		for range 100 {
+			v.isTurnedAway("192.0.2.1")
+		}
+		after(time.Minute)
+		v.comes("192.0.2.2")
+		if log.connections != 100 || log.lines != 2 {
+			t.Errorf("told of %d, in %d lines", log.connections, log.lines)
+		}
+	})
+}
+
+// counting is a hook that adds up how many connections are said to have been turned away.
+type counting struct{ lines, connections int }
+
+// Levels implements logrus.Hook.
+func (*counting) Levels() []logrus.Level { return logrus.AllLevels }
+
+// Fire implements logrus.Hook.
+func (c *counting) Fire(line *logrus.Entry) error {
+	c.lines++
+	c.connections += line.Data["connections"].(int)
+	return nil
+}
+
+// Whatever comes late for a connection that has ended changes no count.
+func TestWhatHasEndedCountsForNothing(t *testing.T) {
+	v := visit(t, DoorLimits{OnlinePerAddress: 1, AnonymousPerAddress: 1, Connections: 1})
+	for range 2 {
+		one := v.comes("192.0.2.1")
+		one.Close()
+		one.logIn()
+		one.logOut()
+		one.Close()
+		other := v.comes("192.0.2.1")
+		if !other.logIn() {
+			t.Error("a login found no place")
+		}
+		other.Close()
+		other.logOut()
+		other.logIn()
+		if v.connections != 0 || v.anonymous != 0 || len(v.addresses) > 0 {
+			t.Errorf("%d connections, %d not logged in, %d addresses", v.connections, v.anonymous, len(v.addresses))
+		}
+	}
+}
+
+func TestAConnectionThatNobodyWelcomesIsTakenOffTheCount(t *testing.T) {
+	v := visit(t, DoorLimits{Connections: 1})
+	for range 2 {
+		conn, other := net.Pipe()
+		if mislaid := Abandon(Welcome{Conn: conn, Entry: v.comes("192.0.2.1")}); mislaid {
+			t.Error("mislaid")
+		}
+		if _, err := other.Write([]byte{0}); err == nil {
+			t.Error("it is open")
+		}
+	}
+}
+
+// A flood leaves not more connections open than it may; who comes after it is told why again.
+func TestFewAreWaitedForWhoAreTurnedAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := visit(t, DoorLimits{})
+		var among sync.WaitGroup
+		isTold := func(conn net.Conn) bool {
+			_, err := frames.Read(conn, frames.MaxPayload)
+			return err == nil
+		}
+		for range 2 {
+			for range mostLingering {
+				server, client := net.Pipe()
+				v.TurnAway(server, "of the test", &among)
+				defer func() { _ = client.Close() }()
+			}
+			server, client := net.Pipe()
+			v.TurnAway(server, "of the test", &among)
+			if isTold(client) {
+				t.Error("one too many is waited for")
+			}
+			after(lingering)
+			among.Wait()
+			server, client = net.Pipe()
+			v.TurnAway(server, "of the test", &among)
+			if !isTold(client) {
+				t.Error("nobody is told when the flood is over")
+			}
+			among.Wait()
+		}
+	})
+}
+
+func TestWhoIsNotWaitedForIsToldNevertheless(t *testing.T) {
+	v := visit(t, DoorLimits{})
+	v.lingering.Store(mostLingering)
+	client, server := tcp(t)
+	if newDescriptor(server) == nil {
+		t.Skip("on this system one would have to wait")
+	}
+	v.TurnAway(server, "of the test", nil)
+	for _, want := range []error{nil, io.EOF} {
+		if _, err := frames.Read(client, frames.MaxPayload); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
 	}
 }

@@ -162,7 +162,7 @@ func (o *output) drained() {
 		o.slow.caughtUp()
 	}
 	if o.closing {
-		o.part(nil)
+		o.part(nil, false)
 	}
 }
 
@@ -172,11 +172,11 @@ func (o *output) between() bool {
 }
 
 // part says what is still to be said, and closes the connection in good order.
-func (o *output) part(lastWord []byte) {
+func (o *output) part(lastWord []byte, brief bool) {
 	if !o.parting {
 		o.parting = true
 		o.shared.running.Add(1)
-		o.shared.pool.start(farewell{o, lastWord})
+		o.shared.pool.start(farewell{o, lastWord, brief})
 	}
 }
 

@@ -116,7 +116,7 @@ func (r *reader) read() (late *frames.Refusal, err error) {
 		return nil, nil
 	case r.rings(err):
 		r.arm(time.Time{})
-		return r.clock.late(time.Now(), r.socket.written()), nil
+		return r.late(), nil
 	}
 	return nil, err
 }
@@ -157,12 +157,26 @@ func (r *reader) idle() {
 	if len(r.have) == 0 {
 		r.drop()
 	}
-	next := r.clock.waits(time.Now(), len(r.have) > 0, r.moved, r.login.Load() != nil, r.socket.written())
-	r.moved = false
+	next := r.waits(time.Now(), r.socket.written())
 	if next.IsZero() || !r.armed.IsZero() && !next.Before(r.armed) {
 		return // a deadline that comes too early does no harm: one looks at the clock, and reads on
 	}
 	r.arm(next)
+}
+
+// waits has the clock take note of what came and went, and returns when to look at it.
+func (r *reader) waits(now time.Time, gone int64) (next time.Time) {
+	next = r.clock.waits(now, len(r.have) > 0, r.moved, r.login.Load() != nil, gone)
+	r.moved = false
+	return next
+}
+
+// late returns why the client is not waited for any longer, if that is so. It takes note first of what came: a socket that fills faster than
+// it is read is never found empty.
+func (r *reader) late() *frames.Refusal {
+	now, gone := time.Now(), r.socket.written()
+	r.waits(now, gone)
+	return r.clock.late(now, gone)
 }
 
 // arm has the next read end at that time; with the zero time it does not.
@@ -211,6 +225,8 @@ func (r *reader) handOver() *frames.Refusal {
 		}
 		n, count, err := r.whole(limit, login != nil)
 		switch {
+		case n > 0 && login == nil && r.clock.tooLate(time.Now()): // what is left of a buffer, and whose answers are read slowly
+			return errTooLate
 		case n > 0 && login == nil:
 			r.ask(n)
 		case n > 0:

@@ -3,28 +3,34 @@ package actors
 import (
 	"net"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
 
-// While nothing comes, and when everything that came is settled, a connection on plain TCP holds no buffer; half a frame takes
-// one, of the size that the last burst needed.
-func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
+// tcp returns both ends of a connection that has a file descriptor.
+func tcp(t *testing.T) (client, server net.Conn) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = ln.Close() }()
-	client, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
+	if client, err = net.Dial("tcp", ln.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	server, err := ln.Accept()
-	if err != nil {
+	if server, err = ln.Accept(); err != nil {
 		t.Fatal(err)
 	}
+	return client, server
+}
+
+// While nothing comes, and when everything that came is settled, a connection on plain TCP holds no buffer; half a frame takes
+// one, of the size that the last burst needed.
+func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
+	client, server := tcp(t)
 	s := newStage(t)
 	connection := s.probe()
 	socket := newSocket(server)
@@ -59,4 +65,35 @@ func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
 	_ = client.Close()
 	next[ended](t, connection)
 	holds(0)
+}
+
+// Whose bytes lie in the socket while the relay reads them later is not silent, and was in time with the login.
+func TestWhoIsReadLaterIsNotSilent(t *testing.T) {
+	client, server := tcp(t)
+	defer func() { _ = client.Close() }()
+	s := newStage(t)
+	s.shared.Limits.Login, s.shared.Limits.Silence = 300*time.Millisecond, 300*time.Millisecond
+	s.shared.Limits.Bytes = Rate{Limit: 256 << 10, Burst: ChunkBytes} // so a full chunk is half a second
+	connection, user := s.probe(), s.probe()
+	r := newReader(s.shared, server, newSocket(server), connection.PID)
+	r.login.Store(s.login(seedKey(1), connection.PID, user.PID))
+	s.shared.running.Add(1)
+	go r.run()
+	ping := frames.Ping{}.Append(nil)
+	const pings = 4 * ChunkBytes / 13
+	go func() { // ends when all is read
+		_, _ = client.Write(slices.Repeat(ping, pings))
+	}()
+	for taken := 0; taken < pings; {
+		select {
+		case m := <-user.got:
+			c := m.(Take).Chunk
+			taken += len(c.bytes) / len(ping)
+			c.refuseRest()
+		case m := <-connection.got:
+			t.Fatalf("after %d of %d frames it is over: %v", taken, pings, m.(ended).refusal)
+		}
+	}
+	r.stop()
+	next[ended](t, connection)
 }

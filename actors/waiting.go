@@ -75,6 +75,7 @@ func (w *waiter) run(*worker) {
 type farewell struct {
 	*output        // only what never changes
 	word    []byte // if it was not written
+	brief   bool   // who still takes what was written before is not waited for
 }
 
 // lingering is how long the client may take to read the last word, and go on sending after it, lest a reset takes it away
@@ -94,7 +95,11 @@ func (f farewell) run(*worker) { // ends within that time, or when the Connectio
 		closeAnyway(f.conn)
 		f.shared.send(f.connection, parted{})
 	}()
-	takeLeave(f.conn, f.word, f.socket.sent)
+	sent := f.socket.sent
+	if f.brief {
+		sent = func() int64 { return 0 }
+	}
+	takeLeave(f.conn, f.word, sent)
 	returned = true
 }
 

@@ -115,13 +115,16 @@ var _ = Describe("Coming to the door", func() {
 		}, SpecTimeout(patience))
 
 		It("does not count a Login that was refused", func(ctx SpecContext) {
-			r := limited(func(c *supervisor.Config) { c.OnlinePerAddress = 2 })
+			r := limited(func(c *supervisor.Config) { c.OnlinePerAddress = 3 })
 			alice := r.login(ctx)
-			mallory := r.connectAs(alice.key)
+			mallory, trudy := r.connect(), r.connect()
 			for range 3 {
-				mallory.says(frames.Login{Key: alice.key})
-				mallory.isRefused(ctx, frames.TypeLogin, frames.KeyInUse)
+				for _, c := range []*client{mallory, trudy} {
+					c.says(frames.Login{Key: alice.key})
+					c.isRefused(ctx, frames.TypeLogin, frames.KeyInUse)
+				}
 			}
+			r.login(ctx)
 			mallory.says(frames.Login{Key: freshKey(2048)})
 			Expect(mallory.hears(ctx)).To(Equal(frames.LoginAccepted{}))
 		}, SpecTimeout(patience))
@@ -166,21 +169,50 @@ var _ = Describe("Coming to the door", func() {
 		for how, does := range misbehave {
 			It("turns away who comes from there for a while, "+how, func(ctx SpecContext) {
 				r := limited(func(c *supervisor.Config) {
-					c.LoginTime = 100 * time.Millisecond
+					if how == "by not logging in in time" { // who misbehaves otherwise is not to be late as well
+						c.LoginTime = 100 * time.Millisecond
+					}
 					c.PenaltyBadLogin, c.PenaltyLateLogin, c.PenaltyFrom = time.Minute, time.Minute, 2*time.Minute
 				})
 				alice, bob := r.session(ctx)
 				for range 3 { // a little of it has run out meanwhile
 					does(ctx, r.connect())
 				}
-				Eventually(ctx, func() frames.Frame { // it is punished when the end has been told
-					return r.connect().hears(ctx)
-				}).WithTimeout(patience).Should(beError(0, 0, frames.Limit))
+				r.connect().isTurnedAway(ctx)
 				r.from("127.0.0.2").isLetIn(ctx)
 				alice.says(message(bob, "still here?"))
 				Expect(bob.hears(ctx)).To(Equal(message(alice, "still here?")))
 			}, SpecTimeout(patience))
 		}
+
+		It("does so for each of them by what it costs", func(ctx SpecContext) {
+			r := limited(func(c *supervisor.Config) {
+				c.LoginTime = 500 * time.Millisecond
+				c.PenaltyBadLogin, c.PenaltyLateLogin, c.PenaltyFrom = 10*time.Millisecond, time.Minute, time.Minute
+			})
+			for range 3 {
+				c := r.connect()
+				misbehave["by Logins that cannot be read"](ctx, c)
+				Expect(c.conn.Close()).To(Succeed())
+			}
+			r.isLetIn(ctx)
+			misbehave["by not logging in in time"](ctx, r.connect())
+			r.connect().isTurnedAway(ctx)
+		}, SpecTimeout(patience))
+
+		It("does not do so for what somebody does who is logged in", func(ctx SpecContext) {
+			r := limited(func(c *supervisor.Config) {
+				c.FrameTime = 100 * time.Millisecond
+				c.PenaltyBadLogin, c.PenaltyLateLogin, c.PenaltyFrom = time.Minute, time.Minute, time.Minute
+			})
+			for what, code := range map[string]frames.Code{"\x04\xff\xff\xff\xff": frames.TooLarge, "\x04": frames.Timeout} {
+				c := r.login(ctx)
+				c.sends([]byte(what))
+				c.said++
+				c.isRefused(ctx, frames.TypeMessage, code)
+				r.isLetIn(ctx)
+			}
+		}, SpecTimeout(patience))
 
 		It("lets in who comes from there when the penalty has run out", func(ctx SpecContext) {
 			r := limited(func(c *supervisor.Config) {
@@ -364,13 +396,12 @@ var _ = Describe("Asking too often", func() {
 			Expect(strangers[0].hears(ctx)).To(Equal(frames.AcceptSession{Peer: bob.key, Sealed: []byte{}}))
 			strangers[2].asks(ctx, bob)
 			Expect(strangers[1].conn.Close()).To(Succeed())
-			Eventually(ctx, func(g Gomega) {
+			Eventually(ctx, func() []frames.Frame { // he is refused until her request has gone with her
 				c := r.login(ctx)
 				c.says(frames.StartSession{Peer: bob.key})
-				f, err := bob.frame(ctx)
-				g.Expect(err).NotTo(HaveOccurred())
-				g.Expect(f).To(HaveField("Peer", c.key))
-			}).WithTimeout(patience).Should(Succeed())
+				c.hearsUntilAnswered(ctx)
+				return bob.hearsUntilAnswered(ctx)
+			}).WithTimeout(patience).Should(HaveLen(1))
 		}, SpecTimeout(patience))
 
 		It("leaves the others their share of the rate, however often one address asks", func(ctx SpecContext) {

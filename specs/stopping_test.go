@@ -65,6 +65,34 @@ var _ = Describe("Stopping the relay", func() {
 			Expect(r.inside.Stop(none)).To(MatchError(context.DeadlineExceeded))
 			Expect(r.inside.Account().InFlight).To(BeZero())
 		}, SpecTimeout(patience))
+
+		It("waits for nobody who is still reading what was written long ago", func(ctx SpecContext) {
+			r := startRelay()
+			alice, bob := r.session(ctx)
+			Expect(bob.tcp().SetReadBuffer(16 << 10)).To(Succeed())
+			for range 200 {
+				alice.says(frames.Message{Peer: bob.key, Body: noise(8 << 10)})
+			}
+			r.settles(ctx) // the operating system has it all
+			over := make(chan struct{})
+			go func() { // ends with the connection
+				defer close(over)
+				tick := time.NewTicker(25 * time.Millisecond)
+				defer tick.Stop()
+				for b := make([]byte, 8<<10); ; <-tick.C {
+					if _, err := bob.conn.Read(b); err != nil {
+						return
+					}
+				}
+			}()
+			none, cancel := context.WithCancel(ctx)
+			cancel()
+			began := time.Now()
+			Expect(r.inside.Stop(none)).To(MatchError(context.Canceled))
+			Expect(time.Since(began)).To(BeNumerically("<", 3*time.Second))
+			Expect(bob.conn.Close()).To(Succeed())
+			<-over
+		}, SpecTimeout(2*patience))
 	})
 
 	When("a client does not read", func() {

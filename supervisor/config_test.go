@@ -47,6 +47,13 @@ func TestNewValidates(t *testing.T) {
 		{supervisor.Config{PenaltyFrom: supervisor.Off}, ""},
 		{supervisor.Config{PenaltyFrom: -2}, "PenaltyFrom"},
 		{supervisor.Config{PenaltyMost: supervisor.Off}, "PenaltyMost"},
+		{supervisor.Config{PenaltyMost: 15 * time.Second}, ""},
+		{supervisor.Config{PenaltyMost: 15*time.Second - 1}, "PenaltyMost"}, // nobody would ever be turned away
+		{supervisor.Config{PenaltyMost: time.Second, PenaltyFrom: supervisor.Off}, ""},
+		{supervisor.Config{KeepAlive: 32767 * time.Second, KeepAliveInterval: 32767 * time.Second, UserTimeout: 24 * 24 * time.Hour}, ""},
+		{supervisor.Config{KeepAlive: 32767*time.Second + 1}, "KeepAlive"},
+		{supervisor.Config{KeepAliveInterval: 32767*time.Second + 1}, "KeepAliveInterval"},
+		{supervisor.Config{UserTimeout: 1 << 31 * time.Millisecond}, "UserTimeout"},
 		{supervisor.Config{EarlyRefusal: supervisor.EarlyRefusal{From: supervisor.Off}}, ""},
 		{supervisor.Config{EarlyRefusal: supervisor.EarlyRefusal{From: 10, Percent: 101, All: 20}}, "EarlyRefusal"},
 		{supervisor.Config{EarlyRefusal: supervisor.EarlyRefusal{From: 10, Percent: 0, All: 9}}, "EarlyRefusal"},
@@ -151,7 +158,7 @@ func TestTextsOfEarlyRefusals(t *testing.T) {
 			t.Errorf("%#v is %q, %v", want, back, err)
 		}
 	}
-	for _, text := range []string{"", "1:2", "1:2:3:4", "a:b:c", "::"} {
+	for _, text := range []string{"", "1:2", "1:2:3:4", "a:b:c", "::", "-1:30:1000"} {
 		var got supervisor.EarlyRefusal
 		if err := got.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is %v", text, got)

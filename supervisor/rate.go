@@ -116,7 +116,7 @@ func (e *EarlyRefusal) UnmarshalText(text []byte) error {
 	ok := len(parts) == len(read)
 	for i := range min(len(parts), len(read)) {
 		n, err := strconv.Atoi(parts[i])
-		ok = ok && err == nil
+		ok = ok && err == nil && n >= 0 // Off is a word
 		read[i] = n
 	}
 	if !ok {

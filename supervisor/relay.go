@@ -141,7 +141,7 @@ func untilHurry(ctx context.Context, begun time.Time, before int) <-chan time.Ti
 	if !ok || before == 2 {
 		return nil
 	}
-	return time.After(time.Until(begun.Add(deadline.Sub(begun) * time.Duration(8+before) / 10)))
+	return time.After(time.Until(begun.Add(deadline.Sub(begun) / 10 * time.Duration(8+before))))
 }
 
 func (r *Relay) gone() bool       { return isClosed(r.done) }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/actors"
@@ -32,6 +33,8 @@ func (c *Config) settings() []setting {
 		perMin  = time.Minute
 		tick    = 10 * time.Millisecond
 		moment  = 100 * time.Millisecond
+
+		mostIdle = math.MaxInt16 * time.Second // that Linux takes
 	)
 	return []setting{
 		number("MinKeyBits", &c.MinKeyBits, 2048, 1024, 4096),
@@ -42,10 +45,10 @@ func (c *Config) settings() []setting {
 		span("LoginTime", &c.LoginTime, 10*time.Second, moment),
 		span("FrameTime", &c.FrameTime, 20*time.Second, moment),
 		span("Silence", &c.Silence, 6*time.Hour, time.Second),
-		span("KeepAlive", &c.KeepAlive, time.Minute, time.Second),
-		span("KeepAliveInterval", &c.KeepAliveInterval, 15*time.Second, time.Second),
+		span("KeepAlive", &c.KeepAlive, time.Minute, time.Second).upTo(mostIdle),
+		span("KeepAliveInterval", &c.KeepAliveInterval, 15*time.Second, time.Second).upTo(mostIdle),
 		number("KeepAliveProbes", &c.KeepAliveProbes, 4, 1, 100),
-		span("UserTimeout", &c.UserTimeout, time.Minute, time.Second),
+		span("UserTimeout", &c.UserTimeout, time.Minute, time.Second).upTo(math.MaxInt32 * time.Millisecond),
 		number("Window", &c.Window, 256<<10, largest, 1<<30),
 		span("Stall", &c.Stall, 2*time.Second, tick),
 		span("WriteDeadline", &c.WriteDeadline, 10*time.Second, tick),
@@ -65,7 +68,7 @@ func (c *Config) settings() []setting {
 		span("PenaltyBadLogin", &c.PenaltyBadLogin, 5*time.Second, tick),
 		span("PenaltyLateLogin", &c.PenaltyLateLogin, 10*time.Second, tick),
 		span("PenaltyFrom", &c.PenaltyFrom, 15*time.Second, tick).orOff(),
-		span("PenaltyMost", &c.PenaltyMost, 10*time.Minute, tick),
+		span("PenaltyMost", &c.PenaltyMost, 10*time.Minute, max(tick, c.PenaltyFrom)), // with less, nobody would ever be turned away
 		number("Crashes", &c.Crashes, 5, 1, many),
 		span("CrashWindow", &c.CrashWindow, 10*time.Second, time.Millisecond),
 	}
@@ -152,6 +155,18 @@ func span(name string, is *time.Duration, initial, least time.Duration) *field[t
 		}
 		return fmt.Sprintf("must be at least %v", least)
 	}}
+}
+
+// upTo has a field not be more than what the operating system takes: it would take none of it.
+func (f *field[T]) upTo(most time.Duration) *field[T] {
+	least := f.wrong
+	f.wrong = func() string {
+		if is, ok := any(*f.is).(time.Duration); ok && is > most {
+			return fmt.Sprintf("must be at most %v", most)
+		}
+		return least()
+	}
+	return f
 }
 
 func often(name string, is *Rate, initial Rate, leastBurst int) setting {

@@ -62,7 +62,7 @@ func groups() kong.Option {
 		{Key: "times", Title: "Limits of time:"},
 		{
 			Key: "rates", Title: "Limits by rate and by client address:",
-			Description: "Each may be off. A RATE is such as \"10/min burst 20\". An address is one of IPv4, or a /64 network of IPv6.",
+			Description: "Each may be off, but for the sizes of penalties. A RATE is such as \"10/min burst 20\". An address is one of IPv4, or a /64 network of IPv6.",
 		},
 	})
 }
