@@ -177,9 +177,6 @@ func (c *ConnectionActor) online(ctx actor.Context) {
 func (c *ConnectionActor) always(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case ended:
-		if m.crash != nil {
-			m.crash.raise()
-		}
 		c.ended(ctx, m)
 	case flush:
 		c.out.soon, c.out.now = false, true
@@ -205,14 +202,19 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 			ctx.Send(ctx.Parent(), Drained{Connection: ctx.Self()})
 		}
 	case Hasten:
-		if c.out.busy() && !c.out.parting {
-			c.leave(ctx)
-		}
+		c.hasten(ctx)
 	case Close:
 		c.reader.stop()
 		c.out.finish(lastWord(m.Code))
 	default:
 		Abandon(m)
+	}
+}
+
+// hasten leaves a client that does not keep up.
+func (c *ConnectionActor) hasten(ctx actor.Context) {
+	if c.out.busy() && !c.out.parting {
+		c.leave(ctx)
 	}
 }
 
@@ -295,6 +297,9 @@ func (c *ConnectionActor) refuseLogin(code frames.Code, text string) {
 
 // ended: the reader is through. Everything it took is settled.
 func (c *ConnectionActor) ended(ctx actor.Context, m ended) {
+	if m.crash != nil {
+		m.crash.raise()
+	}
 	c.over = true
 	switch {
 	case m.refusal != nil:

@@ -90,15 +90,17 @@ func newDoor(limits DoorLimits, log *logrus.Entry) *Door {
 func (d *Door) Admit(conn net.Conn) (entry *Admission, text string) {
 	from := prefixOf(conn)
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := time.Now()
+	entry, text = d.admit(from, time.Now())
+	told := d.toTell()
+	d.mu.Unlock()
+	d.tell(told)
+	return entry, text
+}
+
+func (d *Door) admit(from netip.Prefix, now time.Time) (entry *Admission, text string) {
 	address := d.address(from)
-	text = d.judge(address, now)
-	if text != "" {
+	if text = d.judge(address, now); text != "" {
 		d.turnedAway[text]++
-	}
-	d.tell()
-	if text != "" {
 		d.forget(address, now)
 		return nil, text
 	}
@@ -133,19 +135,21 @@ func (d *Door) judge(a *Address, now time.Time) string {
 	return ""
 }
 
-// tell tells the operator of those who were turned away, now and then. With no address: those are for who debugs. It is called for
-// those who are let in as well, lest the last of a flood are never told of.
-func (d *Door) tell() {
-	if len(d.turnedAway) == 0 {
-		return
+// toTell returns how many were turned away, and why, if the operator is to be told of it now. It is asked for those who are let in
+// as well, lest the last of a flood are never told of.
+func (d *Door) toTell() (why map[string]int) {
+	if len(d.turnedAway) > 0 {
+		d.said.Do(func() { why, d.turnedAway = d.turnedAway, map[string]int{} })
 	}
-	defer func() { _ = recover() }() // of a hook of the host's
-	d.said.Do(func() {
-		for why, n := range d.turnedAway {
-			d.log.WithFields(logrus.Fields{"why": why, "connections": n}).Warn("turned away at the door")
-		}
-		clear(d.turnedAway)
-	})
+	return why
+}
+
+// tell tells the operator, without the lock: hooks of the host's may take long. With no address: those are for who debugs.
+func (d *Door) tell(turnedAway map[string]int) {
+	defer func() { _ = recover() }() // of such a hook
+	for why, n := range turnedAway {
+		d.log.WithFields(logrus.Fields{"why": why, "connections": n}).Warn("turned away at the door")
+	}
 }
 
 // prefixOf returns what counts as one address; the zero value if it is none of the Internet's.

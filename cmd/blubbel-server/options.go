@@ -73,7 +73,7 @@ func (o options) logger(w io.Writer) (entry *logrus.Entry, written func()) {
 		log.SetFormatter(&logrus.JSONFormatter{})
 	} else {
 		file, ok := w.(*os.File) // which logrus would see, if it wrote there itself
-		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, ForceColors: ok && term.IsTerminal(int(file.Fd()))}) //nolint:gosec // descriptors are small
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, ForceColors: ok && term.IsTerminal(int(file.Fd()))})
 	}
 	level, err := logrus.ParseLevel(o.LogLevel)
 	if err == nil { // the flag allows only levels there are
