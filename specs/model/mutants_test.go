@@ -129,7 +129,7 @@ var mutants = []mutant{
 		"crash.go", "	case m.stopping && system != nil:\n		m.stopAnyway(crash, system)\n		return\n", "",
 	}}},
 	{"says the last word twice", "wrong", []edit{{
-		"output.go", "farewell{o, lastWord}", "farewell{o, append(lastWord, lastWord...)}",
+		"output.go", "farewell{o, lastWord, brief}", "farewell{o, append(lastWord, lastWord...), brief}",
 	}}},
 	{"counts a connection that is gone", "leaked", []edit{{
 		"connection.go", "	defer c.entry.Close()\n", "	if !rarely(10) {\n		defer c.entry.Close()\n	}\n",
