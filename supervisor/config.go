@@ -1,6 +1,10 @@
 package supervisor
 
 import (
+	"cmp"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
 	"io"
 	"time"
 
@@ -10,6 +14,7 @@ import (
 	"github.com/mdeiml/blubbel-server/actors"
 	"github.com/mdeiml/blubbel-server/frames"
 	"github.com/mdeiml/blubbel-server/listener"
+	"github.com/mdeiml/blubbel-server/store"
 )
 
 // Config is everything that can be set about a relay. The zero value of a field stands for its default; settings.go has the
@@ -18,6 +23,18 @@ import (
 type Config struct {
 	// Log takes the relay's log. Default: nothing is logged.
 	Log *logrus.Entry
+
+	// Identity is who the relay is: it proves itself with this key, to clients that say Hello. Default: a fresh one, which no client can
+	// know from before.
+	Identity ed25519.PrivateKey
+	// Store keeps which keys have proved possession, see [store.Store]. The relay does not close it. Default: a store in memory, which forgets
+	// with the process.
+	Store store.Store
+	// LoginProof says which logins need a proof of possession. Default: [ProofSticky].
+	LoginProof ProofPolicy
+	// Allow says which keys, by their fingerprint, may log in, and then every login needs proof. It is asked for each login, from several
+	// goroutines, and is to answer at once. Default: every key may.
+	Allow func(key store.Fingerprint) bool
 
 	// NoRateLimits switches off every limit that is marked (R).
 	NoRateLimits bool
@@ -37,6 +54,9 @@ type Config struct {
 	// take to complete a frame, from its first byte. Silence is how long there may be no byte in either direction. Who takes
 	// longer is told TIMEOUT, and closed. While the relay itself does not read, the last two stand still.
 	LoginTime, FrameTime, Silence time.Duration
+	// PingInterval is for how long nothing may be heard of a client that said Hello until it is pinged. After two more it is told TIMEOUT, and
+	// closed. Silence does not concern it.
+	PingInterval time.Duration
 	// KeepAlive is after how long a silent TCP connection is probed, KeepAliveProbes times every KeepAliveInterval. UserTimeout is
 	// how long what was sent may go unacknowledged (Linux). Then the connection is over.
 	KeepAlive, KeepAliveInterval time.Duration
@@ -59,6 +79,15 @@ type Config struct {
 	// Sessions is how many sessions one user may have; a pending request of its own counts as one.
 	Sessions int
 
+	// UsersAway is how many users may be away while their sessions are kept, each for AwayTime. Then the sessions of whoever is away for
+	// longest end.
+	UsersAway int
+	AwayTime  time.Duration
+	// Pins is how many keys may be pinned. When there are as many, a new key may prove, and is not pinned.
+	Pins int
+	// Takeovers (R) is from how many takeovers of a key within a minute on each further one is answered a second later.
+	Takeovers int
+
 	// Connections is how many connections there may be in all. Default: 10,000, or what the process's file limit allows less 64.
 	Connections int
 	// OnlinePerAddress (R) and AnonymousPerAddress (R) are how many connections there may be from one address that are logged in,
@@ -73,11 +102,13 @@ type Config struct {
 	// StartRate (R) is how often one user may send StartSession, and StartRatePerAddress (R) how often the users of one address;
 	// beyond, it is refused with RATE_LIMITED. StartRateTo (R) is how often strangers may ask one user; beyond, with UNAVAILABLE.
 	StartRate, StartRatePerAddress, StartRateTo Rate
+	// ProofRate (R) is how many proofs from one address are looked at. Beyond, they wait, within the LoginTime.
+	ProofRate Rate
 
-	// PenaltyBadLogin and PenaltyLateLogin are what a login that cannot be read, and one that did not come in time, add to the
-	// penalty of their address. It runs out with time, and never takes longer than PenaltyMost. From PenaltyFrom (R) on, nobody
+	// PenaltyBadLogin, PenaltyBadProof and PenaltyLateLogin are what a login that cannot be read, a proof that is not valid, and a login that did
+	// not come in time, add to the penalty of their address. It runs out with time, and never takes longer than PenaltyMost. From PenaltyFrom (R) on, nobody
 	// else may connect from that address until it has run out.
-	PenaltyBadLogin, PenaltyLateLogin, PenaltyFrom, PenaltyMost time.Duration
+	PenaltyBadLogin, PenaltyBadProof, PenaltyLateLogin, PenaltyFrom, PenaltyMost time.Duration
 
 	// Crashes is how many crashes of a user's actor within CrashWindow are tolerated before its connection is closed and its
 	// sessions end; its next login has to wait, longer each time.
@@ -89,6 +120,17 @@ type Config struct {
 	// is beyond what supervision can mend. Default: they are used as they are.
 	Props func(kind Kind, props *actor.Props) *actor.Props
 }
+
+// ProofPolicy says which logins need a proof of possession.
+type ProofPolicy string
+
+// The policies.
+const (
+	// ProofSticky takes logins without proof of keys that have never proved possession, or not within the last year.
+	ProofSticky ProofPolicy = "sticky"
+	// ProofRequired takes none.
+	ProofRequired ProofPolicy = "required"
+)
 
 // Kind is a kind of actor of the relay.
 type Kind string
@@ -114,6 +156,13 @@ func (c Config) withDefaults() Config {
 	if c.Props == nil {
 		c.Props = func(_ Kind, props *actor.Props) *actor.Props { return props }
 	}
+	if c.Identity == nil {
+		_, c.Identity, _ = ed25519.GenerateKey(rand.Reader) // never fails
+	}
+	if c.Store == nil {
+		c.Store = store.NewMemory()
+	}
+	c.LoginProof = cmp.Or(c.LoginProof, ProofSticky)
 	for _, s := range c.settings() {
 		s.setDefault()
 		if c.NoRateLimits {
@@ -125,6 +174,12 @@ func (c Config) withDefaults() Config {
 
 // validate says what is wrong with a Config whose defaults are filled in: which field, and what it may be.
 func (c Config) validate() error {
+	if len(c.Identity) != ed25519.PrivateKeySize {
+		return &InvalidError{"Identity", fmt.Sprintf("is %d bytes long; it must be an Ed25519 private key, of 64", len(c.Identity))}
+	}
+	if c.LoginProof != ProofSticky && c.LoginProof != ProofRequired {
+		return &InvalidError{"LoginProof", fmt.Sprintf("is %q; it must be %q or %q", c.LoginProof, ProofSticky, ProofRequired)}
+	}
 	for _, s := range c.settings() {
 		if err := s.check(); err != nil {
 			return err

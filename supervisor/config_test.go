@@ -1,6 +1,7 @@
 package supervisor_test
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"reflect"
 	"slices"
@@ -44,6 +45,12 @@ func TestNewValidates(t *testing.T) {
 		{supervisor.Config{Connections: 1<<20 + 1}, "Connections"},
 		{supervisor.Config{OnlinePerAddress: -2}, "OnlinePerAddress"},
 		{supervisor.Config{OnlinePerAddress: supervisor.Off, AnonymousPerAddress: supervisor.Off, AskedOfPerAddress: supervisor.Off}, ""},
+		{supervisor.Config{Identity: ed25519.PrivateKey("short")}, "Identity"},
+		{supervisor.Config{LoginProof: supervisor.ProofRequired, Takeovers: supervisor.Off, ProofRate: supervisor.Rate{Events: supervisor.Off}}, ""},
+		{supervisor.Config{LoginProof: "never"}, "LoginProof"},
+		{supervisor.Config{PingInterval: supervisor.Off}, "PingInterval"},
+		{supervisor.Config{Pins: supervisor.Off}, "Pins"},
+		{supervisor.Config{UsersAway: -1}, "UsersAway"},
 		{supervisor.Config{PenaltyFrom: supervisor.Off}, ""},
 		{supervisor.Config{PenaltyFrom: -2}, "PenaltyFrom"},
 		{supervisor.Config{PenaltyMost: supervisor.Off}, "PenaltyMost"},
@@ -176,7 +183,7 @@ func TestNoRateLimits(t *testing.T) {
 	is, was := reflect.ValueOf(relay.Config()), reflect.ValueOf(supervisor.Defaults())
 	for field := range was.Type().Fields() {
 		switch field.Name {
-		case "Log", "Props", "NoRateLimits", "Window":
+		case "Log", "Props", "NoRateLimits", "Window", "Identity", "Store":
 			continue
 		}
 		if fmt.Sprint(is.FieldByName(field.Name)) != fmt.Sprint(was.FieldByName(field.Name)) {
@@ -184,8 +191,8 @@ func TestNoRateLimits(t *testing.T) {
 		}
 	}
 	want := []string{
-		"AskedOfPerAddress", "OnlinePerAddress", "AnonymousPerAddress", "EarlyRefusal", "FrameRate", "ByteRate",
-		"StartRate", "StartRatePerAddress", "StartRateTo", "PenaltyFrom",
+		"AskedOfPerAddress", "Takeovers", "OnlinePerAddress", "AnonymousPerAddress", "EarlyRefusal", "FrameRate", "ByteRate",
+		"StartRate", "StartRatePerAddress", "StartRateTo", "ProofRate", "PenaltyFrom",
 	}
 	if !slices.Equal(off, want) {
 		t.Errorf("off are %v", off)

@@ -27,11 +27,15 @@ type limits struct {
 	AskedBy         int `group:"limits" help:"Session requests of one user that may be pending." default:"${AskedBy}"`
 	AskedOf         int `group:"limits" help:"Session requests that may be pending with one user." default:"${AskedOf}"`
 	Sessions        int `group:"limits" help:"Sessions of one user." default:"${Sessions}"`
+	UsersAway       int `group:"limits" help:"Users whose sessions are kept while they are away." default:"${UsersAway}"`
+	Pins            int `group:"limits" help:"Keys of which is remembered that they open only to proof." default:"${Pins}"`
 	Crashes         int `group:"limits" help:"Crashes of a user's actor within --crash-window before it is given up." default:"${Crashes}"`
 
 	LoginTime         time.Duration `group:"times" help:"A client must have logged in by then." default:"${LoginTime}"`
 	FrameTime         time.Duration `group:"times" help:"A frame must be whole, from its first byte on." default:"${FrameTime}"`
 	Silence           time.Duration `group:"times" help:"No byte in either direction, until the connection is closed." default:"${Silence}"`
+	PingInterval      time.Duration `group:"times" help:"Nothing heard of a client that said Hello, until it is pinged; closed after two more." default:"${PingInterval}"`
+	AwayTime          time.Duration `group:"times" help:"A user may be away until its sessions end." default:"${AwayTime}"`
 	Stall             time.Duration `group:"times" help:"A client may take less than 64 KiB, until those who write to it are told BUSY." default:"${Stall}"`
 	WriteDeadline     time.Duration `group:"times" help:"A client may take nothing, until it is closed." default:"${WriteDeadline}"`
 	KeepAlive         time.Duration `group:"times" help:"Silence until TCP probes whether the client is there." default:"${KeepAlive}"`
@@ -49,8 +53,11 @@ type limits struct {
 	StartRate           supervisor.Rate         `group:"rates" help:"Session requests of one user." default:"${StartRate}"`
 	StartRatePerAddress supervisor.Rate         `group:"rates" help:"Session requests from one address." default:"${StartRatePerAddress}"`
 	StartRateTo         supervisor.Rate         `group:"rates" help:"Session requests of strangers to one user." default:"${StartRateTo}"`
+	ProofRate           supervisor.Rate         `group:"rates" help:"Proofs from one address that are looked at." default:"${ProofRate}"`
+	Takeovers           number                  `group:"rates" help:"Takeovers of one key within a minute, from which on each is answered a second later." default:"${Takeovers}"`
 	PenaltyFrom         period                  `group:"rates" help:"An address with so much penalty may not connect until it has run out." default:"${PenaltyFrom}"`
 	PenaltyBadLogin     time.Duration           `group:"rates" help:"Penalty of its address for a login that cannot be read." default:"${PenaltyBadLogin}"`
+	PenaltyBadProof     time.Duration           `group:"rates" help:"Penalty of its address for a proof that is not valid." default:"${PenaltyBadProof}"`
 	PenaltyLateLogin    time.Duration           `group:"rates" help:"Penalty of its address for a login that does not come in time." default:"${PenaltyLateLogin}"`
 	PenaltyMost         time.Duration           `group:"rates" help:"Greatest penalty of an address." default:"${PenaltyMost}"`
 }
