@@ -59,7 +59,7 @@ func (r *Relay) Spawn(parent actor.SpawnerContext, name string) (*actor.PID, err
 		return nil, errors.New("supervisor: this relay was spawned already")
 	}
 	system := parent.ActorSystem()
-	r.shared = actors.NewShared(system.Root, r.config.keys(), r.config.limits(), r.config.door(), r.config.Log)
+	r.shared = actors.NewShared(system.Root, r.config.keys(), r.config.limits(), r.config.door(), r.config.trust(), r.config.Log)
 	r.shared.Crashed = func(who *actor.PID, crash *actors.Crash, done string) {
 		crashLog{r.config.Log}.crashed(system, who, crash, done)
 	}
