@@ -60,7 +60,7 @@ func (c *ConnectionActor) judge(ctx actor.Context, chunk *Chunk) {
 	payload := whole[frames.HeaderSize:]
 	switch {
 	case t == frames.TypeLogin:
-		c.logIn(ctx, run, slices.Clone(payload))
+		c.logIn(ctx, run, payload)
 	case t == frames.TypeHello:
 		c.hello(run, payload)
 	case t.Carries():

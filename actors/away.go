@@ -57,6 +57,20 @@ func (u *user) forget(ctx actor.Context) {
 	}
 }
 
+// recheck has a user go that may not be here any more.
+func (u *user) recheck(ctx actor.Context) {
+	switch {
+	case u.shared.Trust.allows(frames.Key(u.name).Fingerprint()):
+	case u.phase == online:
+		ctx.Send(u.login.Connection, Close{Code: frames.NotAllowed})
+		for _, p := range u.pairs {
+			p.keeps = false
+		}
+	default:
+		u.forget(ctx)
+	}
+}
+
 // endAll ends everything there is with peers; as with every end, nobody logs in before they have let go.
 func (u *user) endAll(ctx actor.Context, reason string) {
 	u.phase = leaving

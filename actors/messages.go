@@ -43,6 +43,8 @@ type (
 		User  *actor.PID
 		Heard uint64
 	}
+	// Recheck has every UserActor look whether its user may still be here.
+	Recheck struct{ quiet }
 	// Vacate is a UserActor's word that it has nobody and nothing. If Heard is all the Registry sent it, the Registry forgets it and
 	// answers Vacated; else there is no answer, and the UserActor will find what was sent.
 	Vacate struct {

@@ -127,6 +127,8 @@ func (u *user) comeOrGo(ctx actor.Context, message any) {
 		u.goOn(ctx, m.Join)
 	case Forget:
 		u.forget(ctx)
+	case Recheck:
+		u.recheck(ctx)
 	case awayFor:
 		if u.awaySince.Equal(m.since) {
 			u.forget(ctx)

@@ -53,6 +53,10 @@ func (r *Registry) Receive(ctx actor.Context) {
 		r.isAway(ctx, m)
 	case actors.Vacate:
 		r.vacate(ctx, m)
+	case actors.Recheck:
+		for _, e := range r.users {
+			ctx.Send(e.user, m)
+		}
 	case *actor.Terminated:
 		r.forget(m.Who)
 	case *actor.Stopping:
