@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 
@@ -21,7 +23,14 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	if err != nil {
 		return explain(err)
 	}
-	listeners, err := listen(ctx, o.Listen)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	encryption, err := o.certificates.open(ctx, o.Listen, stateFolder, log)
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(ctx, o.Listen, encryption.config)
 	if err != nil {
 		return err
 	}
@@ -31,11 +40,15 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go giveBack(ctx, relay) // ends with ctx
+	encryption.begin(ctx, log)
+	over := make(chan struct{})
+	defer close(over)
+	go reload(hangups, over, log, encryption.reloaders()) // ends with over
 	served := make(chan error)
 	for _, ln := range listeners {
 		go func() { served <- relay.Serve(ctx, ln) }() // ends with ctx
 	}
-	log.WithField("listen", addresses(listeners)).Info("relay ready")
+	log.WithField("listen", addresses(o.Listen, listeners)).Info("relay ready")
 	var failed error
 	for range listeners {
 		failed = errors.Join(failed, <-served)
@@ -51,17 +64,20 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	return failed
 }
 
-// listen opens all the listeners, or none.
-func listen(ctx context.Context, where []address) ([]net.Listener, error) {
+// listen opens all the listeners, or none. The config is for those of TLS.
+func listen(ctx context.Context, where []address, encrypted *tls.Config) ([]net.Listener, error) {
 	var listeners []net.Listener
 	config := net.ListenConfig{KeepAlive: -1} // the relay sets it for each connection, and once is enough
 	for _, a := range where {
-		ln, err := config.Listen(ctx, "tcp", string(a))
+		ln, err := config.Listen(ctx, "tcp", a.hostPort())
 		if err != nil {
 			for _, ln := range listeners {
 				_ = ln.Close()
 			}
 			return nil, advise(a, err)
+		}
+		if a.tls() {
+			ln = tls.NewListener(ln, encrypted)
 		}
 		listeners = append(listeners, ln)
 	}
@@ -79,10 +95,10 @@ func advise(a address, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", a, err)
 }
 
-func addresses(listeners []net.Listener) string {
+func addresses(where []address, listeners []net.Listener) string {
 	var list []string
-	for _, ln := range listeners {
-		list = append(list, ln.Addr().String())
+	for i, ln := range listeners {
+		list = append(list, where[i].called(ln))
 	}
 	return strings.Join(list, ",")
 }
