@@ -8,9 +8,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
@@ -23,17 +24,11 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	if err != nil {
 		return explain(err)
 	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	encryption, err := o.certificates.open(ctx, o.Listen, stateFolder, log)
+	encryption, listeners, err := o.open(ctx, log)
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(ctx, o.Listen, encryption.config)
-	if err != nil {
-		return err
-	}
+	defer reloadAtHangup(log, encryption.reloaders())()
 	if _, err := relay.Spawn(supervisor.NewSystem(log).Root, "relay"); err != nil {
 		return err
 	}
@@ -41,9 +36,6 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	defer cancel()
 	go giveBack(ctx, relay) // ends with ctx
 	encryption.begin(ctx, log)
-	over := make(chan struct{})
-	defer close(over)
-	go reload(hangups, over, log, encryption.reloaders()) // ends with over
 	served := make(chan error)
 	for _, ln := range listeners {
 		go func() { served <- relay.Serve(ctx, ln) }() // ends with ctx
@@ -62,6 +54,16 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	}
 	log.WithField("frames", relay.Account().String()).Info("relay stopped")
 	return failed
+}
+
+// open gets ready what the tls:// listeners need, and opens all the listeners, or none.
+func (o options) open(ctx context.Context, log *logrus.Entry) (encryption, []net.Listener, error) {
+	encryption, err := o.certificates.open(ctx, o.Listen, stateFolder, log)
+	if err != nil {
+		return encryption, nil, err
+	}
+	listeners, err := listen(ctx, o.Listen, encryption.config)
+	return encryption, listeners, err
 }
 
 // listen opens all the listeners, or none. The config is for those of TLS.
