@@ -214,7 +214,7 @@ const (
 func (a *ACME) ServeHTTP01(ctx context.Context, ln net.Listener) error {
 	var clients atomic.Int64
 	server := &http.Server{
-		Handler: a.manager.HTTPHandler(http.NotFoundHandler()), ReadTimeout: httpTime, WriteTimeout: httpTime, MaxHeaderBytes: httpHeader,
+		Handler: withoutPort(a.manager.HTTPHandler(http.NotFoundHandler())), ReadTimeout: httpTime, WriteTimeout: httpTime, MaxHeaderBytes: httpHeader,
 		ErrorLog: stdlog.New(io.Discard, "", 0), // strangers do not write our log
 		ConnState: func(conn net.Conn, state http.ConnState) {
 			switch state {
@@ -234,4 +234,14 @@ func (a *ACME) ServeHTTP01(ctx context.Context, ln net.Listener) error {
 		return err
 	}
 	return nil
+}
+
+// withoutPort hides the port from autocert, which else would not know the domain: private authorities may ask on another than 80.
+func withoutPort(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host, _, err := net.SplitHostPort(r.Host); err == nil {
+			r.Host = host
+		}
+		next.ServeHTTP(w, r)
+	})
 }

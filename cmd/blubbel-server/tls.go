@@ -134,6 +134,7 @@ func (e encryption) begin(ctx context.Context, log *logrus.Entry) {
 	if e.http == nil {
 		return
 	}
+	log.WithField("listen", e.http.Addr().String()).Info("the ACME server is answered by HTTP")
 	go func() { // ends with ctx
 		if err := acme.ServeHTTP01(ctx, e.http); err != nil {
 			log.WithError(err).Error("cannot answer the ACME server by HTTP any more")
