@@ -54,19 +54,27 @@ func TestFilesThatCannotBeUsedAreOneClearLine(t *testing.T) {
 	now := time.Now()
 	good, other := valid(t, ecdsaKey(t), 1), valid(t, ecdsaKey(t), 2)
 	for says, spoil := range map[string]func(pair){
-		"cert.pem: no such file":         func(p pair) { _ = os.Remove(p.certificate()) },
-		"key.pem: no such file":          func(p pair) { _ = os.Remove(p.key()) },
-		"cert.pem is not PEM":            func(p pair) { replace(t, p.certificate(), good.Certificate[0]) },
-		"key.pem is not PEM":             func(p pair) { replace(t, p.key(), nil) },
-		"may have been switched":         func(p pair) { swap(t, p) },
-		"does not match":                 func(p pair) { p.put(t, tls.Certificate{Certificate: other.Certificate, PrivateKey: good.PrivateKey}) },
-		"expired on ":                    func(p pair) { p.put(t, issue(t, ecdsaKey(t), 1, now.Add(-48*time.Hour), now.Add(-time.Minute))) },
-		"is valid from ":                 func(p pair) { p.put(t, issue(t, ecdsaKey(t), 1, now.Add(time.Hour), now.Add(2*time.Hour))) },
-		"give it without a passphrase":   func(p pair) { replace(t, p.key(), []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")) },
-		"failed to parse private key":    func(p pair) { replace(t, p.key(), []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")) },
-		"malformed certificate":          func(p pair) { replace(t, p.certificate(), []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")) },
-		"cert.pem: is a directory":       func(p pair) { _ = os.Remove(p.certificate()); _ = os.Mkdir(p.certificate(), 0o700) },
-		"key.pem is encrypted; give it ": func(p pair) { replace(t, p.key(), []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n")) },
+		"cert.pem: no such file": func(p pair) { _ = os.Remove(p.certificate()) },
+		"key.pem: no such file":  func(p pair) { _ = os.Remove(p.key()) },
+		"cert.pem is not PEM":    func(p pair) { replace(t, p.certificate(), good.Certificate[0]) },
+		"key.pem is not PEM":     func(p pair) { replace(t, p.key(), nil) },
+		"may have been switched": func(p pair) { swap(t, p) },
+		"does not match":         func(p pair) { p.put(t, tls.Certificate{Certificate: other.Certificate, PrivateKey: good.PrivateKey}) },
+		"expired on ":            func(p pair) { p.put(t, issue(t, ecdsaKey(t), 1, now.Add(-48*time.Hour), now.Add(-time.Minute))) },
+		"is valid from ":         func(p pair) { p.put(t, issue(t, ecdsaKey(t), 1, now.Add(time.Hour), now.Add(2*time.Hour))) },
+		"give it without a passphrase": func(p pair) {
+			replace(t, p.key(), []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"))
+		},
+		"failed to parse private key": func(p pair) {
+			replace(t, p.key(), []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"))
+		},
+		"malformed certificate": func(p pair) {
+			replace(t, p.certificate(), []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+		},
+		"cert.pem: is a directory": func(p pair) { _ = os.Remove(p.certificate()); _ = os.Mkdir(p.certificate(), 0o700) },
+		"key.pem is encrypted; give it ": func(p pair) {
+			replace(t, p.key(), []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"))
+		},
 	} {
 		p := pair(t.TempDir())
 		p.put(t, good)

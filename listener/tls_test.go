@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/listener"
@@ -22,7 +23,9 @@ const patience = 20 * time.Second
 // fixed is a source of one certificate.
 type fixed struct{ certificate tls.Certificate }
 
-func (f *fixed) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &f.certificate, nil }
+func (f *fixed) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return &f.certificate, nil
+}
 
 // server accepts TLS, and echoes what it reads. It shakes hands where it reads, as the relay does.
 type server struct {
@@ -250,18 +253,16 @@ func TestBothEndsCanBindToTheChannel(t *testing.T) {
 	}
 }
 
-// counter is a key that waits while it signs, and counts who does.
+// counter is a key that counts who signs at once, and has them wait.
 type counter struct {
 	crypto.Signer
 	signing atomic.Int64
-	entered chan struct{}
 	leave   chan struct{}
 }
 
 func (c *counter) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	c.signing.Add(1)
 	defer c.signing.Add(-1)
-	c.entered <- struct{}{}
 	<-c.leave
 	return c.Signer.Sign(random, digest, opts)
 }
@@ -269,29 +270,29 @@ func (c *counter) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) 
 func TestSoManySignaturesAtOnceAndNoMore(t *testing.T) {
 	certificate := valid(t, ecdsaKey(t), 1)
 	seats := 4 * runtime.GOMAXPROCS(0)
-	key := &counter{Signer: certificate.PrivateKey.(crypto.Signer), entered: make(chan struct{}, 3*seats), leave: make(chan struct{})}
-	certificate.PrivateKey = key
-	s := serve(t, &fixed{certificate})
-	var clients sync.WaitGroup
-	for range 3 * seats {
-		clients.Go(func() {
-			if _, err := s.dial(t, &tls.Config{}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	for range seats {
-		<-key.entered
-	}
-	for range 2 * seats { // one leaves, one comes; nobody else has come meanwhile
-		if n := key.signing.Load(); n > int64(seats) {
-			t.Errorf("%d sign at once", n)
+	synctest.Test(t, func(t *testing.T) {
+		key := &counter{Signer: certificate.PrivateKey.(crypto.Signer), leave: make(chan struct{})}
+		certificate.PrivateKey = key
+		config := listener.TLSConfig(&fixed{certificate})
+		var all sync.WaitGroup
+		for range 3 * seats {
+			ours, theirs := net.Pipe()
+			all.Go(func() { _ = tls.Server(theirs, config).Handshake() })
+			all.Go(func() {
+				if err := tls.Client(ours, &tls.Config{InsecureSkipVerify: true}).Handshake(); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-		key.leave <- struct{}{}
-		<-key.entered
-	}
-	close(key.leave)
-	clients.Wait()
+		for left := 3 * seats; left > 0; left-- { // one after the other leaves, and lets another in
+			synctest.Wait()
+			if n := key.signing.Load(); n != int64(min(seats, left)) {
+				t.Errorf("%d sign at once, when %d want to; %d may", n, left, seats)
+			}
+			key.leave <- struct{}{}
+		}
+		all.Wait()
+	})
 }
 
 // mute is a connection of a client that hears nothing of the server, so that it comes no further than its first word.

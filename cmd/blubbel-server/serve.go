@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -46,14 +47,19 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 		failed = errors.Join(failed, <-served)
 		cancel() // one that ends takes the others with it
 	}
+	stop(relay, o.DrainTime, log)
+	return failed
+}
+
+// stop settles what is under way, in the time there is.
+func stop(relay *supervisor.Relay, within time.Duration, log *logrus.Entry) {
 	log.Info("relay stopping")
-	stopping, giveUp := context.WithTimeout(context.Background(), o.DrainTime)
+	stopping, giveUp := context.WithTimeout(context.Background(), within)
 	defer giveUp()
 	if relay.Stop(stopping) != nil {
 		log.Warn("not everything under way was settled in time; the rest was refused")
 	}
 	log.WithField("frames", relay.Account().String()).Info("relay stopped")
-	return failed
 }
 
 // open gets ready what the tls:// listeners need, and opens all the listeners, or none.
