@@ -206,7 +206,7 @@ func (a *ACME) challenged(client *tls.ClientHelloInfo) (*tls.Config, error) {
 // The http-01 server is for a few requests of the authority; whoever else comes is to cost nothing.
 const (
 	httpClients = 64
-	httpTime    = 5 * time.Second
+	httpTime    = 10 * time.Second
 	httpHeader  = 4 << 10 // bytes
 )
 

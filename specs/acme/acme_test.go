@@ -104,6 +104,30 @@ func isKept(t *testing.T, folder string) {
 	}
 }
 
+func TestCertificatesAreRenewed(t *testing.T) {
+	a := newAuthority(t)
+	a.lives = 6 // of which two are left when it is renewed
+	d := start(t, t.TempDir(), append(a.flags(), "--acme", "relay.test")...)
+	a.looks(t, d.tls(), nowhere(t))
+	d.says(t, issued)
+	first, err := d.shakes("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+		leaf, err := d.shakes("", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if leaf.SerialNumber.Cmp(first.SerialNumber) != 0 {
+			return
+		}
+	}
+	t.Error("it is still the first")
+}
+
 func TestCertificatesComeByHTTP(t *testing.T) {
 	a, folder := newAuthority(t), t.TempDir()
 	d := start(t, folder, append(a.flags(), "--acme", "relay.test", "--acme-http", "127.0.0.1:0")...)

@@ -29,6 +29,7 @@ type authority struct {
 	opened chan http.Handler
 	issuer *ca.CAImpl
 	names  string // its DNS server
+	lives  uint64 // seconds that a certificate lives; 0 for 90 days
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -68,7 +69,7 @@ func (a *authority) looks(t *testing.T, tls, http string) {
 	}
 	quiet := log.New(io.Discard, "", 0) // os.Stderr to see what it thinks
 	store := db.NewMemoryStore()
-	a.issuer = ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {}})
+	a.issuer = ca.New(quiet, store, "", "ecdsa", 0, 1, map[string]ca.Profile{"default": {ValidityPeriod: a.lives}})
 	looker := va.New(quiet, port(http), port(tls), false, a.names, store)
 	front := wfe.New(quiet, store, looker, a.issuer, []string{"relay.test"}, false, false, 0, 0)
 	a.opened <- front.Handler()
