@@ -67,5 +67,5 @@ soak: CYCLES = 100000
 soak: ## so many clients (CYCLES=100000) come to a daemon and leave, well or badly: does it let go of them? For the night
 	go test -count=1 -timeout=$$(($(CYCLES) / 50 + 300))s ./specs/daemon -run='^TestSoak$$' -v -args -cycles=$(CYCLES)
 
-acme: ## the daemon gets its certificates from a real ACME server in this machine: half a minute; the first time it is downloaded
+acme: ## the daemon gets its certificates from a real ACME server, which is downloaded
 	cd specs/acme && go vet ./... && go test -count=1 ./...
