@@ -31,7 +31,7 @@ const (
 
 // Authority is who issues certificates by ACME (RFC 8555), and to whom.
 type Authority struct {
-	Directory string         // its URL
+	Directory string         // its URL; empty for Let's Encrypt
 	Roots     *x509.CertPool // whom to trust about that; nil for the operating system's
 	Email     string         // where it may write to, or empty
 	Domains   []string       // each gets a certificate of its own; who asks for none of them gets the first one's
@@ -49,6 +49,9 @@ type ACME struct {
 
 // NewACME makes the folder, and looks what is in it. Whoever calls it accepts the authority's terms of service.
 func NewACME(authority Authority, log *logrus.Entry) (*ACME, error) {
+	if authority.Directory == "" {
+		authority.Directory = autocert.DefaultACMEDirectory
+	}
 	if err := authority.check(); err != nil {
 		return nil, err
 	}

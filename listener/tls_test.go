@@ -128,6 +128,14 @@ func TestOnlyTLS13IsSpoken(t *testing.T) {
 	}
 }
 
+func TestTheRelayMayHaveAnyKindOfKey(t *testing.T) {
+	for name, key := range map[string]crypto.Signer{"RSA": rsaKey(t, 2048), "ECDSA": ecdsaKey(t), "Ed25519": ed25519Key(t)} {
+		if _, err := serve(t, &fixed{valid(t, key, 1)}).dial(t, &tls.Config{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestTheProtocolIsOfferedAndNotDemanded(t *testing.T) {
 	s := serve(t, &fixed{valid(t, ecdsaKey(t), 1)})
 	for _, c := range []struct{ asks, gets string }{

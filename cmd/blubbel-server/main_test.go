@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,7 @@ func TestFlagsOfTLSThatDoNotGoTogetherAreOneClearLine(t *testing.T) {
 		{encrypted + "--tls-cert cert.pem", "--tls-cert and --tls-key go together"},
 		{encrypted + "--tls-key key.pem", "--tls-cert and --tls-key go together"},
 		{encrypted + "--tls-self-signed --acme-email a@example.org", "are for --acme DOMAIN, which is missing"},
+		{encrypted + "--tls-self-signed --acme-directory https://127.0.0.1/", "are for --acme DOMAIN, which is missing"},
 		{encrypted + "--acme-http 127.0.0.1:0", "are for --acme DOMAIN, which is missing"},
 		{encrypted + "--tls-self-signed --acme-ca ca.pem", "are for --acme DOMAIN, which is missing"},
 		{encrypted + files, "cert.pem: no such file"},
@@ -97,6 +99,34 @@ func TestFlagsOfTLSThatDoNotGoTogetherAreOneClearLine(t *testing.T) {
 		{encrypted + "--acme ../escape.org", `"../escape.org" is no domain`},
 	} {
 		t.Run(c.args, func(t *testing.T) { isOneClearLine(t, c.args, c.says) })
+	}
+}
+
+func TestACertificateMadeAtStartIsForTheAddressesOfTLS(t *testing.T) {
+	own, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	everywhere := []string{"127.0.0.1", "::1", "localhost", own}
+	slices.Sort(everywhere)
+	for where, want := range map[string][]string{
+		"tls://127.0.0.1:8443 tls://127.0.0.1:8444 tcp://192.0.2.1:8000": {"127.0.0.1"},
+		"tls://[2001:db8::1]:8443 tls://relay.test:8443":                 {"2001:db8::1", "relay.test"},
+		"tls://:8443":        everywhere,
+		"tls://0.0.0.0:8443": everywhere,
+		"tls://[::]:8443":    everywhere,
+	} {
+		var list []address
+		for text := range strings.FieldsSeq(where) {
+			var a address
+			if err := a.UnmarshalText([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, a)
+		}
+		if got := hosts(list); !slices.Equal(got, slices.Compact(want)) {
+			t.Errorf("%s: %q, want %q", where, got, want)
+		}
 	}
 }
 

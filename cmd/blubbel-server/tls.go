@@ -26,7 +26,7 @@ type certificates struct {
 	TLSSelfSigned bool     `name:"tls-self-signed" group:"tls" help:"Make a certificate at start. Only for clients that know the relay by its id."`
 	ACME          []string `name:"acme" group:"tls" placeholder:"DOMAIN" sep:"none" help:"Get a certificate for this domain by ACME, and accept the terms of service of who issues it. May be given more than once."`
 	ACMEEmail     string   `name:"acme-email" group:"tls" placeholder:"ADDRESS" help:"Where the issuer may write to."`
-	ACMEDirectory string   `name:"acme-directory" group:"tls" placeholder:"URL" help:"The issuer. The default is Let's Encrypt: ${default}." default:"https://acme-v02.api.letsencrypt.org/directory"`
+	ACMEDirectory string   `name:"acme-directory" group:"tls" placeholder:"URL" help:"The issuer, if it is not Let's Encrypt."`
 	ACMECA        string   `name:"acme-ca" group:"tls" placeholder:"FILE" help:"Certificates, in PEM, of whom to trust about a private issuer."`
 	ACMEHTTP      string   `name:"acme-http" group:"tls" placeholder:"HOST:PORT" help:"Also answer the issuer by HTTP here, which it asks on port 80. Without it, it asks the tls:// listener, on port 443."`
 }
@@ -45,8 +45,8 @@ func (c certificates) check(where []address) error {
 	switch {
 	case sources > 1:
 		return errors.New("there is more than one source of TLS certificates; give " + one)
-	case len(c.ACME) == 0 && (c.ACMEEmail != "" || c.ACMECA != "" || c.ACMEHTTP != ""):
-		return errors.New("--acme-email, --acme-ca and --acme-http are for --acme DOMAIN, which is missing")
+	case len(c.ACME) == 0 && c.ACMEEmail+c.ACMEDirectory+c.ACMECA+c.ACMEHTTP != "":
+		return errors.New("--acme-email, --acme-directory, --acme-ca and --acme-http are for --acme DOMAIN, which is missing")
 	case files && (c.TLSCert == "" || c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together; give both")
 	case encrypted && sources == 0:
