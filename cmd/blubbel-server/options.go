@@ -77,14 +77,6 @@ func (a address) tls() bool { return strings.HasPrefix(string(a), "tls://") }
 // hostPort is the address without its scheme.
 func (a address) hostPort() string { return strings.TrimPrefix(string(a), "tls://") }
 
-// called is what a listener is called in the log, that was opened here.
-func (a address) called(ln net.Listener) string {
-	if a.tls() {
-		return "tls://" + ln.Addr().String()
-	}
-	return ln.Addr().String()
-}
-
 // logger returns what to log to, and what is to be called when all is logged.
 func (o options) logger(w io.Writer) (entry *logrus.Entry, written func()) {
 	log := logrus.New()

@@ -25,7 +25,7 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	if err != nil {
 		return explain(err)
 	}
-	encryption, listeners, err := o.open(ctx, log)
+	encryption, listeners, err := o.listeners(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	for _, ln := range listeners {
 		go func() { served <- relay.Serve(ctx, ln) }() // ends with ctx
 	}
-	log.WithField("listen", addresses(o.Listen, listeners)).Info("relay ready")
+	log.WithField("listen", addresses(listeners)).Info("relay ready")
 	var failed error
 	for range listeners {
 		failed = errors.Join(failed, <-served)
@@ -62,9 +62,9 @@ func stop(relay *supervisor.Relay, within time.Duration, log *logrus.Entry) {
 	log.WithField("frames", relay.Account().String()).Info("relay stopped")
 }
 
-// open gets ready what the tls:// listeners need, and opens all the listeners, or none.
-func (o options) open(ctx context.Context, log *logrus.Entry) (encryption, []net.Listener, error) {
-	encryption, err := o.certificates.open(ctx, o.Listen, stateFolder, log)
+// listeners gets ready what the tls:// listeners need, and opens all the listeners, or none.
+func (o options) listeners(ctx context.Context, log *logrus.Entry) (encryption, []net.Listener, error) {
+	encryption, err := o.certificates.open(ctx, o.Listen, "blubbel-state", log)
 	if err != nil {
 		return encryption, nil, err
 	}
@@ -85,7 +85,7 @@ func listen(ctx context.Context, where []address, encrypted *tls.Config) ([]net.
 			return nil, advise(a, err)
 		}
 		if a.tls() {
-			ln = tls.NewListener(ln, encrypted)
+			ln = overTLS{tls.NewListener(ln, encrypted)}
 		}
 		listeners = append(listeners, ln)
 	}
@@ -103,10 +103,21 @@ func advise(a address, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", a, err)
 }
 
-func addresses(where []address, listeners []net.Listener) string {
+func addresses(listeners []net.Listener) string {
 	var list []string
-	for i, ln := range listeners {
-		list = append(list, where[i].called(ln))
+	for _, ln := range listeners {
+		list = append(list, place(ln))
 	}
 	return strings.Join(list, ",")
+}
+
+// overTLS is a listener that speaks TLS.
+type overTLS struct{ net.Listener }
+
+// place is where a listener is.
+func place(ln net.Listener) string {
+	if _, ok := ln.(overTLS); ok {
+		return "tls://" + ln.Addr().String()
+	}
+	return ln.Addr().String()
 }

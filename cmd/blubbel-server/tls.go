@@ -16,9 +16,6 @@ import (
 	"github.com/mdeiml/blubbel-server/listener"
 )
 
-// stateFolder is where the relay keeps what it must not forget.
-const stateFolder = "blubbel-state"
-
 // certificates are the flags that say where the certificates of the tls:// listeners come from.
 type certificates struct {
 	TLSCert       string   `name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate and the chain behind it, in PEM. Read again when it changes, and at SIGHUP."`
