@@ -8,7 +8,10 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
@@ -16,11 +19,22 @@ import (
 // serve runs a relay until ctx ends, or until it cannot accept any more.
 func serve(ctx context.Context, o options, stderr io.Writer) error {
 	log, written := o.logger(stderr)
+	written = sync.OnceFunc(written)
 	defer written()
-	relay, err := o.relay(log)
+	home, err := o.open(log, fatal(log, written, os.Exit))
+	if err != nil {
+		return err
+	}
+	defer home.close(log)
+	relay, err := o.relay(log, home)
 	if err != nil {
 		return explain(err)
 	}
+	return o.serve(ctx, relay, home, log)
+}
+
+// serve is serve when there is a relay.
+func (o options) serve(ctx context.Context, relay *supervisor.Relay, home *state, log *logrus.Entry) error {
 	listeners, err := listen(ctx, o.Listen)
 	if err != nil {
 		return err
@@ -30,12 +44,15 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go giveBack(ctx, relay) // ends with ctx
+	go giveBack(ctx, relay)         // ends with ctx
+	go expire(ctx, home.store, log) // ends with ctx
 	served := make(chan error)
 	for _, ln := range listeners {
 		go func() { served <- relay.Serve(ctx, ln) }() // ends with ctx
 	}
-	log.WithField("listen", addresses(listeners)).Info("relay ready")
+	log.WithFields(logrus.Fields{
+		"listen": addresses(listeners, place), "address": addresses(listeners, home.reachable),
+	}).Info("relay ready")
 	var failed error
 	for range listeners {
 		failed = errors.Join(failed, <-served)
@@ -79,10 +96,17 @@ func advise(a address, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", a, err)
 }
 
-func addresses(listeners []net.Listener) string {
+// addresses are where the listeners are, as this says it.
+func addresses(listeners []net.Listener, say func(net.Listener) string) string {
 	var list []string
 	for _, ln := range listeners {
-		list = append(list, ln.Addr().String())
+		list = append(list, say(ln))
 	}
 	return strings.Join(list, ",")
 }
+
+// place is where a listener is.
+func place(ln net.Listener) string { return ln.Addr().String() }
+
+// scheme is how clients are to speak with a listener.
+func scheme(net.Listener) string { return "blubbel" }
