@@ -290,9 +290,11 @@ func TestSilenceIsNoticed(t *testing.T) {
 	if err := c.alice.out.overdue(c.now); err != nil {
 		t.Fatal(err)
 	}
+	c.now = c.alice.deadline(c.now) // in between she asks again
+	c.send(c.alice)
 	c.now = c.alice.deadline(c.now)
-	if err := c.alice.out.overdue(c.now); !errors.Is(err, ErrSilent) {
-		t.Errorf("Alice notices %v", err)
+	if err := c.alice.out.overdue(c.now); !errors.Is(err, ErrSilent) || len(c.alice.wire) != 2 {
+		t.Errorf("Alice notices %v, after %d records", err, len(c.alice.wire))
 	}
 }
 

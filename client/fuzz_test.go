@@ -25,7 +25,7 @@ func FuzzFromRelay(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		relay, conn := net.Pipe()
-		c := New(conn)
+		c := New(conn, Options{Unproven: true})
 		login := make(chan error)
 		go func() { login <- c.Login(t.Context(), self) }()
 		if _, err := frames.Read(relay, frames.MaxLoginPayload); err != nil {

@@ -26,7 +26,7 @@ type outgoing struct {
 	messages []*message // not taken by the peer's application yet, in order
 	last     uint64     // number of the newest message
 	records  []sentRecord
-	refused  uint64 // records that were refused and that no longer stand in records
+	refused  uint64 // records that were refused, or lost with a connection, and that no longer stand in records
 	next     uint64 // the peer's report: the counter that it expects,
 	received uint64 // how many records it has,
 	taken    uint64 // and how many messages its application has taken
@@ -36,6 +36,12 @@ type outgoing struct {
 	pausedUntil  time.Time
 	pause        time.Duration
 	careful      bool // after a refusal: one record at a time, until one has arrived
+
+	// see resume.go
+
+	unsure       bool     // what is missing may be lost with a connection
+	late         []uint64 // frames of records that were lost, which the relay may yet say to have refused,
+	lateRefusals uint64   // so many of them
 }
 
 type message struct {
@@ -51,6 +57,7 @@ type sentRecord struct {
 	at             time.Time
 	message        *message // nil for what is not numbered
 	asks           bool     // for a confirmation
+	resume         e2e.Step // of a Resume; else 0
 	refused        bool
 }
 
@@ -104,6 +111,9 @@ func (o *outgoing) sent(r sentRecord) {
 
 // refuse notes that the relay refused the record in this frame. It will be made afresh, for a counter is used once.
 func (o *outgoing) refuse(now time.Time, frame uint64) (sentRecord, error) {
+	if o.wasLate(frame) {
+		return sentRecord{}, nil
+	}
 	i := slices.IndexFunc(o.records, func(r sentRecord) bool { return r.frame == frame })
 	if i < 0 || o.records[i].refused {
 		return sentRecord{}, ErrContradiction
@@ -149,7 +159,7 @@ func (o *outgoing) settle(now time.Time) error {
 		return ErrContradiction
 	}
 	if o.missing = o.next - o.received - refused; o.missing > 0 {
-		if o.missingSince.IsZero() {
+		if o.missingSince.IsZero() && !o.unsure {
 			o.missingSince = now
 		}
 		return nil
@@ -191,5 +201,5 @@ func (o *outgoing) silentAt() time.Time {
 
 // sentIn reports whether a record went out in this frame and has no outcome yet.
 func (o *outgoing) sentIn(frame uint64) bool {
-	return slices.ContainsFunc(o.records, func(r sentRecord) bool { return r.frame == frame })
+	return slices.Contains(o.late, frame) || slices.ContainsFunc(o.records, func(r sentRecord) bool { return r.frame == frame })
 }

@@ -24,6 +24,7 @@ type Session struct {
 	done   chan struct{}
 
 	claimed bool          // by a call of AcceptSession
+	lost    bool          // the relay has no such session, or was told so
 	reading chan struct{} // holds one element while somebody reads
 }
 
@@ -239,7 +240,8 @@ func (s *Session) finish(err error) {
 
 // lose ends the session because the peer, or the relay, is gone. A peer that had said its last may be.
 func (s *Session) lose(err error) {
-	if s.talk.endTaken {
+	s.lost = true
+	if s.talk.ended != nil {
 		err = s.talk.how
 	}
 	s.finish(err)
@@ -262,15 +264,29 @@ func (s *Session) fail(err error) {
 func (s *Session) refused(now time.Time, frame uint64, r *Refused) {
 	switch r.Code { //nolint:exhaustive // these pass, all others do not
 	case frames.Busy, frames.Offline, frames.Internal:
-		if s.talk.endTaken && r.Code == frames.Offline {
+		if r.Code == frames.Offline && s.hasLeft(now) {
 			s.lose(r)
 			return
+		}
+		if r.Code == frames.Offline {
+			s.talk.excuse(s.talk.out.counterOf(frame))
 		}
 		if err := s.talk.refused(now, frame); err != nil {
 			s.fail(err)
 		}
 		s.client.poke()
+	case frames.NoSession:
+		if s.talk.unsure {
+			s.lose(ErrSessionLost)
+		}
+		s.lose(r)
 	default:
 		s.lose(r)
 	}
+}
+
+// hasLeft reports whether a peer that is not connected will not come back: it has said its last, and no relay that keeps
+// sessions has kept it for long.
+func (s *Session) hasLeft(now time.Time) bool {
+	return s.talk.endTaken && (!s.client.link.greeted || !now.Before(s.talk.heardAt.Add(silence)))
 }
