@@ -121,6 +121,9 @@ func (c *couple) deliver(s *side) error {
 func (c *couple) refuse(s *side) error {
 	f := s.wire[0]
 	s.wire = s.wire[1:]
+	if f.frame == 0 { // of a connection that is gone
+		return nil
+	}
 	return s.refused(c.now, f.frame)
 }
 

@@ -116,6 +116,9 @@ func (c *Client) interrupt() {
 			r.err = c.link.err
 			c.withdraw(p, r)
 		}
+		if p.session != nil {
+			p.session.talk.out.forgetFrames()
+		}
 		p.request = nil
 		c.unannounce(p)
 		c.tidy(p)

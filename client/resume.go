@@ -21,7 +21,6 @@ type resumption struct {
 // resume goes on after our connection broke: clocks that stood still go on, and what has no outcome may be lost.
 func (c *conversation) resume(now time.Time) {
 	c.heardAt, c.askedAt = now, now
-	c.out.forgetFrames()
 	c.doubt(e2e.Interrupted)
 }
 
@@ -89,15 +88,12 @@ func (c *conversation) hearResume(now time.Time, content e2e.Content) error {
 		c.doubt(e2e.Asking)
 		return nil
 	case c.asked != 0 && content.Next > c.counter:
-		if err := c.out.resume(now, r); err != nil {
+		if err := c.out.resume(now, c.counter, r); err != nil {
 			return err
 		}
 		c.unsure, c.asked = false, 0
-		if c.says != e2e.Telling { // which is owed all the same
-			c.says = 0
-		}
 	}
-	if r.Step == e2e.Asking {
+	if r.Step == e2e.Asking && c.says == 0 { // else what is asked next tells as much
 		c.says = e2e.Telling
 	}
 	return nil
@@ -119,8 +115,9 @@ func (o *outgoing) forgetFrames() {
 	o.late, o.lateRefusals = nil, 0
 }
 
-// resume takes the peer's word of what it has of all that was sent before our question. The rest is lost, and made afresh.
-func (o *outgoing) resume(now time.Time, has e2e.Resumption) error {
+// resume takes the peer's word of what it has of all that was sent before our question, which was in the record asked. The
+// rest is lost, and made afresh.
+func (o *outgoing) resume(now time.Time, asked uint64, has e2e.Resumption) error {
 	if has.Complete > o.last {
 		return fmt.Errorf("%w: it has a message that was not said", e2e.ErrMalformed)
 	}
@@ -131,10 +128,10 @@ func (o *outgoing) resume(now time.Time, has e2e.Resumption) error {
 		switch r := o.records[n]; {
 		case r.refused:
 			refused++
-		case r.message == nil:
+		case r.message == nil && r.counter != asked:
 			may++
 			o.late = append(o.late, r.frame)
-		case !has.Has(r.message.number):
+		case r.message != nil && !has.Has(r.message.number):
 			lost++
 			r.message.sent = false
 			o.late = append(o.late, r.frame)

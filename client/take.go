@@ -181,13 +181,26 @@ func (c *Client) refused(l *link, now time.Time, f frames.Error) error {
 		c.rang.ring()
 		return nil
 	}
-	for _, s := range c.sessions {
-		if s.talk.out.sentIn(f.Number) {
-			refused.Peer = s.peer.key
-			s.refused(now, f.Number, refused)
-			return nil
-		}
+	if s := c.sentIn(f.Number); s != nil {
+		refused.Peer = s.peer.key
+		s.refused(now, f.Number, refused)
+		return nil
 	}
 	c.trouble(nil, refused)
+	return nil
+}
+
+// sentIn returns the session of which a record went out in this frame. It may be over.
+func (c *Client) sentIn(frame uint64) *Session {
+	for _, s := range c.sessions {
+		if s.talk.out.sentIn(frame) {
+			return s
+		}
+	}
+	for _, p := range c.peers {
+		if p.session != nil && p.session.talk.out.sentIn(frame) {
+			return p.session
+		}
+	}
 	return nil
 }
