@@ -108,4 +108,5 @@ func (a *Admission) punish(by func(Penalties) time.Duration) {
 }
 
 func badLogin(p Penalties) time.Duration  { return p.BadLogin }
+func badProof(p Penalties) time.Duration  { return p.BadProof }
 func lateLogin(p Penalties) time.Duration { return p.LateLogin }

@@ -12,8 +12,12 @@ import (
 
 // waits has the clock take note of what came and went, and returns when to look at it.
 func (r *reader) waits(now time.Time, gone int64) (next time.Time) {
-	next = r.clock.waits(now, len(r.have) > 0, r.moved, r.login.Load() != nil, gone)
-	r.moved = false
+	login, probes := r.login.Load(), r.probes.Load()
+	next = r.clock.waits(now, seen{
+		inFrame: len(r.have) > 0, moved: r.moved, loggedIn: login != nil, extended: login != nil && login.extended,
+		probed: probes != r.noted, gone: gone,
+	})
+	r.moved, r.noted = false, probes
 	return next
 }
 
@@ -22,21 +26,32 @@ func (r *reader) waits(now time.Time, gone int64) (next time.Time) {
 func (r *reader) late() *frames.Refusal {
 	now, gone := time.Now(), r.socket.written()
 	r.waits(now, gone)
-	return r.clock.late(now, gone)
+	refusal, asks := r.clock.late(now, gone)
+	if asks {
+		r.shared.send(r.connection, ping{})
+	}
+	return refusal
 }
 
 // arm has the next read end at that time; with the zero time it does not.
 func (r *reader) arm(t time.Time) {
 	r.armed = t
 	_ = r.conn.SetReadDeadline(t)
-	if r.quit.Load() { // the deadline that is to wake us may have been set just before
+	if r.quit.Load() || r.probes.Load() != r.rung { // the deadline that is to wake us may have been set just before
 		_ = r.conn.SetReadDeadline(past)
 	}
 }
 
-// rings reports whether an error is the deadline that we have set ourselves.
+// rings reports whether an error is a deadline that was set to have us look at the clock.
 func (r *reader) rings(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) && !r.quit.Load() && !r.armed.IsZero() && !time.Now().Before(r.armed)
+	if !errors.Is(err, os.ErrDeadlineExceeded) || r.quit.Load() {
+		return false
+	}
+	if probes := r.probes.Load(); probes != r.rung {
+		r.rung = probes
+		return true
+	}
+	return !r.armed.IsZero() && !time.Now().Before(r.armed)
 }
 
 // slowDown waits as long as it takes until what was handed over is within the rates.

@@ -91,7 +91,7 @@ func (b *box) sweep(now time.Time) {
 		return
 	}
 	for p, s := range b.shares {
-		if s.pending == 0 && (s.rate == nil || s.rate.TokensAt(now) >= float64(s.rate.Burst())) {
+		if s.pending == 0 && !isUsed(s.rate, now) {
 			delete(b.shares, p)
 		}
 	}

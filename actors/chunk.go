@@ -4,40 +4,9 @@ import (
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
-	"unique"
-
-	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
-
-// Login is one login of a key on one connection. What comes from a login that is over is refused, and what was under way
-// to one is never handed to the next.
-type Login struct {
-	Number     uint64     // never used again
-	Name       string     // the key's
-	Connection *actor.PID // writes what is for the client
-	User       *actor.PID // set by the UserActor before it answers Joined
-	shared     *Shared
-	address    *Address // where it comes from; nil if from no address
-	over       atomic.Bool
-	worker     *worker // that sends Join or Joined; see ride
-}
-
-// Ride lets the Join or Joined that is sent next be handled by who runs the sender, as it is with what carries frames. For the sender,
-// an actor with this mailbox.
-func (l *Login) Ride(m *Mailbox) { l.worker = m.worker }
-
-// NewLogin returns a login of a key on a connection, not joined yet.
-func NewLogin(shared *Shared, key frames.Key, connection *actor.PID) *Login {
-	return &Login{
-		Number: shared.logins.Add(1), Name: Name(key), Connection: connection, shared: shared,
-	}
-}
-
-// Name returns a key as what maps are indexed by. There is one copy of it, whoever knows the key: comparing with many users' keys
-// should not have to fetch each from memory.
-func Name(key frames.Key) string { return unique.Make(string(key)).Value() }
 
 // Chunk is what one read brought: whole frames, in order. It goes back to its reader when the last of them is settled, and is
 // used again: nobody may look at it after letting go of it.

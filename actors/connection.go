@@ -1,9 +1,11 @@
 package actors
 
 import (
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
@@ -14,8 +16,11 @@ import (
 // ConnectionActor speaks frames with one client.
 //
 //	anonymous ──Login──► joining ──Joined──► online
-//	    ▲                   │
-//	    └─────Rejected──────┘
+//	   │  ▲                 │ ▲
+//	   │  └─────Rejected────┘ │
+//	   └──Prove──► proving ───┘
+//
+// What it does before it is online stands in anonymous.go.
 //
 // In every state the stream may end, and the relay may drain or close the connection. It never restarts: a stream out of
 // step cannot be repaired, so a crash closes the socket.
@@ -28,8 +33,10 @@ type ConnectionActor struct {
 	state    actor.ReceiveFunc
 	reader   *reader
 	out      output
-	login    *Login // the one that is on, or under way
-	asking   *Run   // the Login that is under way
+	greeting *greeting // of the client's Hello; nil without one
+	login    *Login    // the one that is on, or under way
+	asking   *Run      // the Login or Prove that is under way
+	ousted   bool      // another has taken the login over
 	draining bool
 	over     bool // the reader has ended
 	leaving  bool // it stops of itself, with everything said
@@ -58,6 +65,9 @@ func (c *ConnectionActor) Receive(ctx actor.Context) {
 		}
 		if err := c.out.settled(); err != nil {
 			c.leave(ctx)
+		}
+		if c.ousted && c.out.silent() {
+			c.logOut(ctx)
 		}
 	}
 }
@@ -99,10 +109,7 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	if !parts {
 		closeAnyway(c.conn)
 	}
-	if c.login != nil {
-		c.login.over.Store(true)
-		ctx.Send(c.registry, Leave{Login: c.login})
-	}
+	c.logOut(ctx)
 	if c.reader == nil { // it crashed before it began
 		return
 	}
@@ -122,6 +129,13 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	}
 }
 
+// logOut says that nothing comes from the login any more, and nothing goes to its client.
+func (c *ConnectionActor) logOut(ctx actor.Context) {
+	if c.login != nil && !c.login.over.Swap(true) {
+		ctx.Send(c.registry, Leave{Login: c.login})
+	}
+}
+
 // quarantine settles a message on which the actor crashed twice.
 func (c *ConnectionActor) quarantine(ctx actor.Context, message any) {
 	if _, ok := message.(*actor.Stopping); ok && !c.stopped {
@@ -129,32 +143,6 @@ func (c *ConnectionActor) quarantine(ctx actor.Context, message any) {
 		return
 	}
 	Abandon(message)
-}
-
-// anonymous: nobody is logged in, and frames come one by one.
-func (c *ConnectionActor) anonymous(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
-	case received:
-		c.judge(ctx, m.chunk)
-	default:
-		c.always(ctx)
-	}
-}
-
-// joining: the Registry was asked to make our login the one of its key.
-func (c *ConnectionActor) joining(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
-	case Joined:
-		if m.Login == c.login {
-			c.joined()
-		}
-	case Rejected:
-		if m.Login == c.login {
-			c.refuseLogin(m.Code, "")
-		}
-	default:
-		c.always(ctx)
-	}
 }
 
 // online: the reader sends to the UserActor, and what the UserActor sends is for the client.
@@ -166,6 +154,13 @@ func (c *ConnectionActor) online(ctx actor.Context) {
 	case Refuse:
 		c.mail.Mark()
 		c.out.push(m.Run)
+	case Oust:
+		c.oust(ctx)
+	case Probe:
+		c.tell(frames.Ping{})
+		c.reader.probe()
+	case ping:
+		c.tell(frames.Ping{})
 	case Orphaned:
 		ctx.Stop(ctx.Self())
 	default:
@@ -193,21 +188,41 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 			c.log(ctx).Debug("closing a connection that takes nothing")
 			c.leave(ctx)
 		}
-	case parted:
-		c.leave(ctx)
+	default:
+		c.wayOut(ctx)
+	}
+}
+
+// wayOut is what leads to the end of a connection, in every state.
+func (c *ConnectionActor) wayOut(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
 	case Drain:
-		c.draining = true
-		c.reader.stop()
-		if c.over {
-			ctx.Send(ctx.Parent(), Drained{Connection: ctx.Self()})
-		}
+		c.drain(ctx)
 	case Hasten:
 		c.hasten(ctx)
 	case Close:
 		c.reader.stop()
 		c.out.finish(lastWord(m.Code))
+	case late:
+		if !c.out.silent() {
+			c.leave(ctx)
+		}
+	case parted:
+		c.leave(ctx)
 	default:
 		Abandon(m)
+	}
+}
+
+// drain reads nothing any more, and says so to a client that understands it.
+func (c *ConnectionActor) drain(ctx actor.Context) {
+	c.draining = true
+	if c.greeting != nil {
+		c.tell(restarting())
+	}
+	c.reader.stop()
+	if c.over {
+		ctx.Send(ctx.Parent(), Drained{Connection: ctx.Self()})
 	}
 }
 
@@ -218,6 +233,36 @@ func (c *ConnectionActor) hasten(ctx actor.Context) {
 	}
 }
 
+// oust has another connection be who this one was. Until this one has nothing more to say, that one waits: so frames are not waited
+// for, but for one that is begun, and that only a moment.
+func (c *ConnectionActor) oust(ctx actor.Context) {
+	c.ousted = true
+	c.reader.stop()
+	c.out.finish(lastWord(frames.Replaced))
+	c.out.refuseUnbegun()
+	shared, self := c.shared, ctx.Self()
+	time.AfterFunc(oustTime, func() { shared.send(self, late{}) })
+}
+
+// oustTime is how long a frame that is begun may take to be written to a connection whose login was taken over.
+const oustTime = 50 * time.Millisecond
+
+// restarting tells a client when to come back: not all at once.
+func restarting() frames.Restarting {
+	return frames.Restarting{
+		ReconnectIn:   jitter(reconnectFrom, reconnectTo),
+		KeepTryingFor: jitter(tryFrom, tryTo),
+	}
+}
+
+// When a client should connect again after a restart, and for how long it should try, in milliseconds.
+const (
+	reconnectFrom, reconnectTo = 1_000, 5_000
+	tryFrom, tryTo             = 60_000, 90_000
+)
+
+func jitter(from, to uint32) uint32 { return from + rand.Uint32N(to-from+1) } //nolint:gosec // nobody gains by guessing it
+
 // lastWord is the Error that answers no frame.
 func lastWord(code frames.Code) []byte {
 	text := code.Text()
@@ -225,74 +270,6 @@ func lastWord(code frames.Code) []byte {
 		text = "the relay failed on this connection; connect again"
 	}
 	return frames.Error{Code: code, Text: text}.Append(nil)
-}
-
-// judge answers a frame before login.
-func (c *ConnectionActor) judge(ctx actor.Context, chunk *Chunk) {
-	t, whole := chunk.frame()
-	c.mail.Mark()
-	run := chunk.run(0)
-	chunk.release() // the run holds it now
-	switch {
-	case t == frames.TypeLogin:
-		c.join(ctx, run, frames.Key(whole[frames.HeaderSize:]))
-	case t.Carries():
-		c.answer(run, frames.NotLoggedIn, "")
-	default:
-		c.answer(run, frames.Unsupported, "")
-	}
-}
-
-// answer tells the client that what it sent was refused.
-func (c *ConnectionActor) answer(run *Run, code frames.Code, text string) {
-	run.code, run.text = code, text
-	c.out.push(run)
-}
-
-func (c *ConnectionActor) join(ctx actor.Context, run *Run, key frames.Key) {
-	c.asking = run
-	if err := c.shared.Keys.Check(key); err != nil {
-		c.entry.punish(badLogin)
-		c.refuseLogin(frames.BadKey, refusalOf(err).Text)
-		return
-	}
-	if !c.entry.logIn() {
-		c.turnAway()
-		return
-	}
-	c.login = NewLogin(c.shared, key, ctx.Self())
-	c.login.address = c.entry.from()
-	c.state = c.joining
-	c.login.Ride(c.mail)
-	ctx.Send(c.registry, Join{Login: c.login})
-}
-
-func (c *ConnectionActor) joined() {
-	run := c.asking
-	c.asking = nil
-	c.state = c.online
-	c.reader.login.Store(c.login)
-	c.out.push(run)
-}
-
-// turnAway closes the connection of a login for which its address has no place left.
-func (c *ConnectionActor) turnAway() {
-	run := c.asking
-	c.asking = nil
-	word := frames.Error{
-		Code: frames.Limit, Request: run.Type, Number: run.spans[0].number, Text: "too many users are logged in from your address",
-	}
-	c.reader.stop()
-	c.out.finish(word.Append(nil))
-	run.settleAll(frames.Limit)
-}
-
-func (c *ConnectionActor) refuseLogin(code frames.Code, text string) {
-	c.entry.logOut()
-	run := c.asking
-	c.asking, c.login = nil, nil
-	c.state = c.anonymous
-	c.answer(run, code, text)
 }
 
 // ended: the reader is through. Everything it took is settled.

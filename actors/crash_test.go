@@ -10,6 +10,7 @@ import (
 
 	"github.com/mdeiml/blubbel-server/actors"
 	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/store"
 )
 
 // Whatever panics while an actor stops, its own code or its host's, it stops, its parent hears of it, and what it holds is let go of.
@@ -28,7 +29,7 @@ func TestSafeMailboxStopsWhoeverPanicsOnTheWay(t *testing.T) {
 func stopsThough(t *testing.T, children int, on string, after bool) {
 	t.Helper()
 	system := quietSystem()
-	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, actors.DoorLimits{}, logrus.NewEntry(logrus.New()))
+	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, logrus.NewEntry(logrus.New()))
 	reported := make(chan string, 100)
 	shared.Crashed = func(_ *actor.PID, _ *actors.Crash, done string) { reported <- done }
 	ready, ended, cleared := make(chan *actor.PID, 1), make(chan *actor.PID, 2), make(chan bool, 100)

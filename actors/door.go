@@ -23,6 +23,7 @@ type DoorLimits struct {
 	Early               Early
 	Penalties           Penalties
 	Starts              Rate // StartSessions from one address
+	Proofs              Rate // of possession, that are looked at
 }
 
 // Early is the random early refusal of connections, by how many are not logged in: from From on one of them is refused with
@@ -44,8 +45,8 @@ func (e Early) refuses(anonymous int, random float64) bool {
 // Penalties are for addresses that misbehave. They add up and run out; while they do, an address to which From has added up
 // may not connect. They concern nobody who is logged in. The zero value is none.
 type Penalties struct {
-	BadLogin, LateLogin time.Duration
-	From, Most          time.Duration
+	BadLogin, BadProof, LateLogin time.Duration
+	From, Most                    time.Duration
 }
 
 // Door knows who is connected, and decides who may come in. It is no actor: those who accept connections ask it before there is
@@ -72,7 +73,7 @@ type Address struct {
 	online, anonymous int           // connections. With the Door's mu
 	penalty           time.Time     // when what has added up runs out. With the Door's mu
 	banned            bool          // until then. With the Door's mu
-	starts            *rate.Limiter // nil without a limit
+	starts, proofs    *rate.Limiter // nil without a limit
 }
 
 // mostRemembered is to how many addresses without a connection a sweep comes down: some are forgotten early. There may be twice as many
@@ -174,7 +175,7 @@ func (d *Door) address(p netip.Prefix) *Address {
 	}
 	a, ok := d.addresses[p]
 	if !ok {
-		a = &Address{prefix: p, starts: d.limits.Starts.limiter()}
+		a = &Address{prefix: p, starts: d.limits.Starts.limiter(), proofs: d.limits.Proofs.limiter()}
 		d.sweep()
 		d.addresses[p] = a
 	}
@@ -205,7 +206,7 @@ func (d *Door) sweep() {
 func (d *Door) forget(a *Address, now time.Time) {
 	switch {
 	case a == nil || a.online+a.anonymous > 0 || now.Before(a.penalty):
-	case a.starts != nil && a.starts.TokensAt(now) < float64(a.starts.Burst()):
+	case isUsed(a.starts, now), isUsed(a.proofs, now):
 	default:
 		delete(d.addresses, a.prefix)
 	}
@@ -214,6 +215,14 @@ func (d *Door) forget(a *Address, now time.Time) {
 // mayAsk reports whether one more StartSession may come from here now, and counts it.
 func (a *Address) mayAsk(now time.Time) bool {
 	return a == nil || a.starts == nil || a.starts.AllowN(now, 1)
+}
+
+// proveIn says when one more proof from here may be looked at, and counts it.
+func (a *Address) proveIn(now time.Time) time.Duration {
+	if a == nil || a.proofs == nil {
+		return 0
+	}
+	return a.proofs.ReserveN(now, 1).DelayFrom(now)
 }
 
 // TurnAway tells a connection that was not let in why, and closes it. It does not wait; those who want to wait for the end of it have it

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -35,6 +36,15 @@ type (
 		To  string // the key's Name
 		Run *Run
 	}
+	// Away says that a user has left, and keeps sessions. If Heard is all the Registry sent it, it counts among those who are away.
+	Away struct {
+		quiet
+		Key   string // its Name
+		User  *actor.PID
+		Heard uint64
+	}
+	// Recheck has every UserActor look whether its user may still be here.
+	Recheck struct{ quiet }
 	// Vacate is a UserActor's word that it has nobody and nothing. If Heard is all the Registry sent it, the Registry forgets it and
 	// answers Vacated; else there is no answer, and the UserActor will find what was sent.
 	Vacate struct {
@@ -58,14 +68,16 @@ type (
 		Code frames.Code
 		User *actor.PID
 	}
-	// Ended says that nothing is left of what there was with a peer, whose connection ended. It is answered with LetGo, and
-	// nothing is sent to that peer after it.
+	// Ended says that nothing is left of what there was with a peer, whose connection ended, but for a session that Keeps. It is
+	// answered with LetGo, and nothing else is sent to that peer after it.
 	Ended struct {
 		quiet
-		Peer string // the key's Name
-		User *actor.PID
-		To   string // the recipient's Name
-		over *Shared
+		Peer   string // the key's Name
+		User   *actor.PID
+		To     string // the recipient's Name
+		Keeps  bool   // a session between them outlives connections
+		Reason string // why the session ends, for clients that understand it
+		over   *Shared
 	}
 	// LetGo answers Ended.
 	LetGo struct {
@@ -74,11 +86,17 @@ type (
 	}
 	// Vacated answers Vacate: nobody can reach this UserActor any more.
 	Vacated struct{}
+	// Forget says that nobody waits any longer for this user, who is away: its sessions end.
+	Forget struct{ quiet }
 	// GiveUp says that this UserActor crashes too often: it closes its connection, which ends its sessions, and has the next
 	// login of its key wait.
 	GiveUp struct{}
 
-	walk        struct{}        // go on with the chunks
+	walk    struct{} // go on with the chunks
+	awayFor struct { // the user was away for as long as it may, if it is since then
+		quiet
+		since time.Time
+	}
 	rested      struct{ quiet } // the time to wait after a GiveUp is over
 	unavailable struct{ quiet } // the time to say so has come for some StartSessions
 )
@@ -100,6 +118,11 @@ type (
 	Deliver struct{ Run *Run }
 	// Refuse tells its client that what it sent was refused: an Error for every frame of the run.
 	Refuse struct{ Run *Run }
+	// Oust says that another connection has proved that the key is its client's: this one ends, and says Leave as soon as nothing
+	// more is written to it.
+	Oust struct{ quiet }
+	// Probe asks to find out soon whether the client is still there.
+	Probe struct{ quiet }
 	// Orphaned says that the UserActor was stopped: nobody can speak for the client any more.
 	Orphaned struct{ quiet }
 	// Drain asks to stop reading at the next frame border, and to answer the parent with Drained once everything taken is settled.
@@ -112,7 +135,9 @@ type (
 		Code frames.Code
 	}
 
-	received struct { // one frame, before login. From the reader
+	late     struct{ quiet } // the time that Oust leaves is over
+	ping     struct{ quiet } // nothing was heard of the client for long. From the reader
+	received struct {        // one frame, before login. From the reader
 		quiet
 		chunk *Chunk
 	}
@@ -234,11 +259,15 @@ func (m Take) abandon() bool {
 func (m Hear) abandon() bool {
 	run, code := m.Run, Pair(0).Away(EventOf(m.Run.Type))
 	mislaid := !run.chunk.login.over.Load()
-	if run.Type == frames.TypeStart { // its sender's walk waits for the answer
-		run.chunk.shared.Root.Send(run.Sender(), Answered{Run: run, Code: code})
-	} else {
-		run.refuse(code, "")
+	root, sender := run.chunk.shared.Root, run.Sender()
+	switch run.Type { //nolint:exhaustive // of the others nobody waits for an answer
+	case frames.TypeStart: // its sender's walk does
+		root.Send(sender, Answered{Run: run, Code: code})
+		return mislaid
+	case frames.TypeEnd:
+		root.Send(sender, LetGo{Peer: run.to()})
 	}
+	run.refuse(code, "")
 	return mislaid
 }
 

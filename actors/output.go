@@ -166,6 +166,11 @@ func (o *output) drained() {
 	}
 }
 
+// silent reports whether nothing but the last word is still to be written.
+func (o *output) silent() bool {
+	return o.done == len(o.queue) && (o.round == nil || len(o.round.parts) == 0)
+}
+
 // between reports whether the stream is between two frames, and nobody writes to it.
 func (o *output) between() bool {
 	return o.round == nil && !o.waiting && !o.parting
@@ -184,8 +189,8 @@ func (o *output) part(lastWord []byte, brief bool) {
 // calls it has others to settle.
 func (o *output) fail(run *Run) {
 	o.shared.contain(func() {
-		if run.code != 0 || !run.Type.Carries() {
-			run.settleAll(run.code) // its sender is this client
+		if !run.forwarded() {
+			run.settleAll(run.code) // its sender is this client, or the relay
 		} else {
 			run.refuse(run.away, "")
 		}

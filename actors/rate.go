@@ -23,6 +23,11 @@ func (r Rate) limiter() *rate.Limiter {
 // allow counts one event, if a limiter allows it now.
 func allow(l *rate.Limiter, now time.Time) bool { return l == nil || l.AllowN(now, 1) }
 
+// isUsed reports whether a limiter has counted something that is to be remembered.
+func isUsed(l *rate.Limiter, now time.Time) bool {
+	return l != nil && l.TokensAt(now) < float64(l.Burst())
+}
+
 // pace is how fast a connection is read. Who sends faster is read later: nothing is refused for it.
 type pace struct{ frames, bytes *rate.Limiter }
 

@@ -22,6 +22,8 @@ type reader struct {
 	login      atomic.Pointer[Login] // set by the ConnectionActor before it settles the Login
 	quit       atomic.Bool           // set by the ConnectionActor: stop at the next frame border
 	quits      chan struct{}         // closed then
+	probes     atomic.Uint64         // counted by the ConnectionActor: find out soon whether the client is there
+	loginBy    time.Time             // the client must have logged in; zero for never
 
 	// Owned by run.
 	worker worker
@@ -34,14 +36,16 @@ type reader struct {
 	pace   pace
 	clock  clock
 	moved  bool      // something came since the socket was last found empty
+	noted  uint64    // so many probes
+	rung   uint64    // and so many have woken the reader, or will not
 	armed  time.Time // the read deadline of conn; it may be earlier than need be
 }
 
 func newReader(shared *Shared, conn net.Conn, socket socket, connection *actor.PID) *reader {
-	limits := &shared.Limits
+	limits, clock := &shared.Limits, newClock(&shared.Limits)
 	return &reader{
 		shared: shared, conn: conn, socket: socket, window: window{size: int64(limits.Window)}, connection: connection, number: 1,
-		quits: make(chan struct{}), pace: pace{limits.Frames.limiter(), limits.Bytes.limiter()}, clock: newClock(limits),
+		quits: make(chan struct{}), pace: pace{limits.Frames.limiter(), limits.Bytes.limiter()}, clock: clock, loginBy: clock.login,
 	}
 }
 
@@ -51,6 +55,12 @@ func (r *reader) stop() {
 		close(r.quits)
 	}
 	_ = r.conn.SetReadDeadline(past) // wakes it up; a closed socket needs no waking
+}
+
+// probe makes the reader give the client up if it says nothing in the next seconds.
+func (r *reader) probe() {
+	r.probes.Add(1)
+	_ = r.conn.SetReadDeadline(past)
 }
 
 var past = time.Unix(1, 0)
@@ -73,21 +83,31 @@ func (r *reader) run() {
 		r.window.quiet()
 		r.shared.send(r.connection, end)
 	}()
-	for !r.quit.Load() {
-		refusal := r.handOver()
-		var err error
-		if refusal == nil {
+	refusal, err := r.shakeHands()
+	for refusal == nil && err == nil && !r.quit.Load() {
+		if refusal = r.handOver(); refusal == nil {
 			refusal, err = r.read()
 		}
-		if refusal != nil {
-			end = r.ends(refusal)
-			break
-		}
-		if err != nil {
-			break
-		}
+	}
+	if refusal != nil {
+		end = r.ends(refusal)
 	}
 	returned = true
+}
+
+// shakeHands has TLS agree with the client first, within the time to log in: it does not like to be interrupted.
+func (r *reader) shakeHands() (late *frames.Refusal, err error) {
+	conn, ok := r.conn.(interface{ Handshake() error })
+	if !ok {
+		return nil, nil
+	}
+	_ = r.conn.SetWriteDeadline(r.loginBy)
+	r.arm(r.loginBy)
+	if err = conn.Handshake(); r.rings(err) {
+		return r.late(), err
+	}
+	_ = r.conn.SetWriteDeadline(time.Time{})
+	return nil, err
 }
 
 // ends says why the client is not read any more: for its own fault. The frame that has begun is named.

@@ -37,8 +37,14 @@ func (u *user) giveUp(ctx actor.Context) {
 	r.until = now.Add(length)
 	r.over = r.until.Add(calmTime)
 	u.wakeAfter(ctx, length)
-	if u.login != nil {
+	for _, p := range u.pairs {
+		p.keeps = false
+	}
+	switch {
+	case u.login != nil:
 		ctx.Send(u.login.Connection, Close{Code: frames.Internal})
+	case u.phase == vacant && len(u.pairs) > 0:
+		u.endAll(ctx, disconnected)
 	}
 }
 

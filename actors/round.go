@@ -74,7 +74,7 @@ func (r *round) full() bool { return r.size >= writeSize || r.copies && r.size >
 // add adds what is not settled of a run; false if that is too much, and only the beginning was added. Lone says that the
 // round will have nothing else.
 func (r *round) add(run *Run, lone bool) (whole bool) {
-	if run.code == 0 && run.Type.Carries() && run.keySize == len(run.From()) && !r.copies {
+	if run.forwarded() && run.keySize == len(run.From()) && !r.copies {
 		run.readdress()
 		spans := run.spans[run.settled:]
 		for _, s := range spans {
@@ -106,8 +106,12 @@ func (r *round) encode(run *Run, frame []byte, number uint64) {
 	switch {
 	case run.code != 0:
 		r.gathered = run.refusal(number).Append(r.gathered)
-	case run.Type == frames.TypeLogin:
+	case run.own:
+		r.gathered = append(r.gathered, frame...)
+	case run.Type == frames.TypeLogin, run.Type == frames.TypeProve:
 		r.gathered = frames.LoginAccepted{}.Append(r.gathered)
+	case run.Type == frames.TypePing:
+		r.gathered = frames.Pong(frame[frames.HeaderSize:]).Append(r.gathered)
 	default: // the sender's key in place of the recipient's
 		from, rest := run.From(), frame[frames.HeaderSize+run.keySize:]
 		r.gathered = frames.AppendHeader(r.gathered, run.Type, len(from)+len(rest))
@@ -204,7 +208,9 @@ func (r *Run) wireLen() int {
 	switch {
 	case r.code != 0:
 		return len(r.refusal(0).Append(nil))
-	case r.Type == frames.TypeLogin:
+	case r.own, r.Type == frames.TypePing:
+		return r.first()
+	case r.Type == frames.TypeLogin, r.Type == frames.TypeProve:
 		return frames.HeaderSize
 	}
 	return r.first() + len(r.From()) - r.keySize

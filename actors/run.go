@@ -23,6 +23,7 @@ type Run struct {
 	here   *pair       // what its sender has with its recipient
 	there  *pair       // what its recipient has with its sender, as far as that is known; the recipient's to look into
 	seq    uint64      // as in Join; 0 from a UserActor
+	own    bool        // the relay's own: the frame goes as it is, and nobody waits for its outcome
 	alone  bool        // it is all that its chunk has for others: there is nothing to wait for with the writing
 	away   frames.Code // the refusal if the recipient's connection ends first. Set by the recipient's UserActor
 	code   frames.Code // why it goes back to its sender; 0 if it does not
@@ -90,6 +91,14 @@ func (r *Run) readdress() {
 		}
 	}
 }
+
+// forwarded reports whether it goes from a user to another, with the sender's key in place of the recipient's.
+func (r *Run) forwarded() bool {
+	return r.code == 0 && !r.own && (r.Type.Carries() || r.Type == frames.TypeEnd)
+}
+
+// silent reports whether nobody is told when it does not arrive.
+func (r *Run) silent() bool { return r.own || r.Type == frames.TypeEnd && r.keySize > 0 }
 
 // message reports whether it is Messages on their way to a recipient.
 func (r *Run) message() bool { return r.Type == frames.TypeMessage && r.code == 0 }
@@ -195,6 +204,10 @@ func (r *Run) enter(n, bytes int, code frames.Code) {
 
 // refuse sends the run back to the connection it came from, which tells the client. An empty text stands for the code's own.
 func (r *Run) refuse(code frames.Code, text string) {
+	if r.silent() {
+		r.settleAll(0)
+		return
+	}
 	r.code, r.text = code, text
 	if r.chunk.login.over.Load() {
 		r.settleAll(code)
@@ -211,6 +224,12 @@ func (r *Run) Numbered(seq uint64) *Run {
 
 // From returns the Name of the key that the frames are from.
 func (r *Run) From() string { return r.chunk.login.Name }
+
+// to returns the Name of the key that the first frame is for.
+func (r *Run) to() string {
+	payload := r.spans[r.settled].from + frames.HeaderSize
+	return string(r.chunk.bytes[payload : payload+r.keySize])
+}
 
 // Sender returns the UserActor that the frames are from.
 func (r *Run) Sender() *actor.PID { return r.chunk.login.User }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/store"
 )
 
 // shortKey is a key of n bytes, at least 2 and at most 129, to whoever splits it off.
@@ -23,7 +24,7 @@ func (s *stage) gone(key frames.Key) *Login {
 
 // anew is the same stage with a Ledger of its own.
 func (s *stage) anew() *stage {
-	return &stage{s.t, s.system, NewShared(s.system.Root, frames.DefaultKeys(), s.shared.Limits, DoorLimits{}, s.shared.Log)}
+	return &stage{s.t, s.system, NewShared(s.system.Root, frames.DefaultKeys(), s.shared.Limits, DoorLimits{}, &Trust{Store: store.NewMemory()}, s.shared.Log)}
 }
 
 // bufferedChunk is a chunk as a reader makes it, in a buffer of its own.

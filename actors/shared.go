@@ -31,6 +31,9 @@ type Limits struct {
 	Login            time.Duration // from the beginning of a connection until it must have logged in
 	Frame            time.Duration // from the first byte of a frame until it must be whole
 	Silence          time.Duration // how long there may be no byte in either direction
+	PingInterval     time.Duration // how long nothing may come of a client that said Hello until it is pinged
+	AwayTime         time.Duration // how long a user may be away until its sessions end
+	Takeovers        int           // from how many takeovers of a key within a minute on each is answered later
 	Frames, Bytes    Rate          // that one connection sends. The bursts are not less than a chunk may have
 	Starts           Rate          // StartSessions of one user
 	StartsTo         Rate          // and to one user, by strangers
@@ -45,8 +48,11 @@ type Shared struct {
 	Log    *logrus.Entry
 	Ledger Ledger
 	Door   *Door
+	Trust  *Trust
 	// Crashed tells the world of a crash that no supervisor hears of, and what was done about it.
 	Crashed func(who *actor.PID, crash *Crash, done string)
+
+	verifying chan struct{} // has room for as many as may verify signatures at once
 
 	pool    pool
 	running sync.WaitGroup // readers, those that wait for sockets, and mailboxes: what may still hold a frame
@@ -55,9 +61,10 @@ type Shared struct {
 }
 
 // NewShared returns what the actors of one relay share.
-func NewShared(root *actor.RootContext, keys frames.Keys, limits Limits, door DoorLimits, log *logrus.Entry) *Shared {
+func NewShared(root *actor.RootContext, keys frames.Keys, limits Limits, door DoorLimits, trust *Trust, log *logrus.Entry) *Shared {
 	s := &Shared{
-		Root: root, Keys: keys, Limits: limits, Log: log, Door: newDoor(door, log), Crashed: func(*actor.PID, *Crash, string) {},
+		Root: root, Keys: keys, Limits: limits, Log: log, Door: newDoor(door, log), Trust: trust,
+		Crashed: func(*actor.PID, *Crash, string) {}, verifying: verifications(),
 	}
 	_, _ = rand.Read(s.salt[:]) // never fails
 	return s

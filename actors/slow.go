@@ -142,13 +142,23 @@ func (o *output) splitBegun() {
 // refuseWaiting refuses the Messages that wait to be written with BUSY, but for frames that are begun. Answers to the client
 // wait on, and so do requests and acceptances: both sides have taken note of them already, and there are few.
 func (o *output) refuseWaiting() {
+	o.weed((*Run).message, func(run *Run) { run.refuse(frames.Busy, "") })
+}
+
+// refuseUnbegun refuses everything that waits to be written, but for frames that are begun.
+func (o *output) refuseUnbegun() {
+	o.weed(func(*Run) bool { return true }, o.fail)
+}
+
+// weed takes out of the queue what is not begun, and chosen.
+func (o *output) weed(chosen func(*Run) bool, refuse func(*Run)) {
 	o.splitBegun()
 	kept := o.queue[:0]
 	for _, run := range o.queue[o.done:] {
-		if !run.message() || o.round != nil && o.round.holds(run) > 0 {
+		if !chosen(run) || o.round != nil && o.round.holds(run) > 0 {
 			kept = append(kept, run)
 		} else {
-			run.refuse(frames.Busy, "")
+			refuse(run)
 		}
 	}
 	clear(o.queue[len(kept):])

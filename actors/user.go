@@ -11,12 +11,13 @@ import (
 
 // UserActor is one public key: it decides what its client may say to whom, and is the authority on what reaches its client.
 //
-//	          Join                   Leave                    every LetGo
-//	vacant ──────────► online ───────────────────► leaving ───────────────► vacant, or online for the next Join
+//	          Join           Leave, or a Join that has proved          every LetGo
+//	vacant ──────────► online ────────────────────────────► leaving ───────────────► vacant, or online for the next Join
 //	   │
 //	   └─ Vacated: stops
 //
-// Whoever may still send to it is in its pairs, or is the Registry; it stops when neither can.
+// Whoever may still send to it is in its pairs, or is the Registry; it stops when neither can. One that is vacant with pairs is away: it
+// keeps sessions.
 type UserActor struct{ *user }
 
 // user is the state of a UserActor. It survives crashes: the actor starts again with the same.
@@ -27,6 +28,7 @@ type user struct {
 	name     string // the key
 	phase    phase
 	login    *Login // who is connected; nil unless online
+	parting  *Login // whose login was taken over, and may still write
 	next     []Join // who wants to be, once everything of the last login has ended
 	heard    uint64 // the last message of the Registry's, by its Seq
 
@@ -38,6 +40,11 @@ type user struct {
 	walking
 	delayed delayed
 	rest    rest
+
+	takeovers takeovers
+	damping   int // takeovers that wait
+	newsDue   bool
+	absence
 }
 
 type phase uint8
@@ -54,8 +61,11 @@ type pair struct {
 	peer   string     // the peer's key
 	user   *actor.PID // the peer's UserActor
 	from   *Address   // of the peer's request, while that is pending
-	mirror *pair      // the peer's, of us; not ours to look into. It goes along with what we send, and saves the peer's actor looking it up
-	run    *Run       // messages gathered from the chunk that is being walked
+	proven bool       // the peer had proved when it asked, or accepted
+	keeps  bool       // the session, if there is one, outlives connections: both had proved when it opened
+	presence
+	mirror *pair // the peer's, of us; not ours to look into. It goes along with what we send, and saves the peer's actor looking it up
+	run    *Run  // messages gathered from the chunk that is being walked
 }
 
 // UserProps makes the UserActor of the key with that Name.
@@ -93,14 +103,36 @@ func (u *user) handle(ctx actor.Context, message any) {
 	case unavailable:
 		u.delayed.due()
 	case walk: // it is walked after every message
-	case Join:
-		u.join(ctx, m)
-	case Leave:
-		u.leave(ctx, m)
 	case Ended:
 		u.ended(ctx, m)
 	case LetGo:
 		u.letGo(m.Peer)
+	case Present:
+		u.hearPresent(ctx, m)
+	case news:
+		u.news(ctx)
+	default:
+		u.comeOrGo(ctx, m)
+	}
+}
+
+// comeOrGo does what a message is for that has somebody come or go.
+func (u *user) comeOrGo(ctx actor.Context, message any) {
+	switch m := message.(type) {
+	case Join:
+		u.join(ctx, m)
+	case Leave:
+		u.leave(ctx, m)
+	case damped:
+		u.goOn(ctx, m.Join)
+	case Forget:
+		u.forget(ctx)
+	case Recheck:
+		u.recheck(ctx)
+	case awayFor:
+		if u.awaySince.Equal(m.since) {
+			u.forget(ctx)
+		}
 	case Vacated:
 		ctx.Stop(ctx.Self())
 	case GiveUp:
@@ -112,90 +144,150 @@ func (u *user) handle(ctx actor.Context, message any) {
 	}
 }
 
-// join makes a login ours, if nobody else is.
+// join makes a login ours, if nobody else is, or it has proved.
 func (u *user) join(ctx actor.Context, m Join) {
 	u.heard = max(u.heard, m.Seq)
 	switch {
+	case u.login != nil && u.login == m.Login: // asked again, after a crash
 	case u.phase == leaving || u.rest.on():
 		u.next = append(u.next, m) // the last login ends first, all of it
-	case u.login == m.Login: // asked again, after a crash
-	case u.login != nil:
-		ctx.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.KeyInUse})
+	case !m.Login.proven && u.shared.needsProof(m.Login.fingerprint()): // since it was asked first
+		ctx.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.ProofRequired})
+		u.vacateIfVacant(ctx)
+	case u.phase == online:
+		u.contend(ctx, m)
+	case !m.Login.proven && len(u.pairs) > 0: // the pin is gone; sessions are for those who prove
+		u.next = append(u.next, m)
+		u.endAll(ctx, disconnected)
 	default:
-		u.phase, u.login = online, m.Login
-		m.Login.User = ctx.Self()
-		m.Login.Ride(u.mail)
-		ctx.Send(m.Login.Connection, Joined{Login: m.Login})
-		u.shared.note(u.name, "user online")
+		u.admit(ctx, m)
 	}
+}
+
+func (u *user) admit(ctx actor.Context, m Join) {
+	u.phase, u.login = online, m.Login
+	u.absence.end()
+	m.Login.User = ctx.Self()
+	m.Login.Ride(u.mail)
+	ctx.Send(m.Login.Connection, Joined{Login: m.Login})
+	u.present(ctx)
+	u.shared.note(u.name, "user online")
 }
 
 // hear decides whether a peer's run reaches our client.
 func (u *user) hear(ctx actor.Context, run *Run) {
 	u.heard = max(u.heard, run.seq)
+	if run.Type == frames.TypeEnd {
+		u.hearEnd(ctx, run)
+		return
+	}
 	event, p := EventOf(run.Type), run.there
 	if p == nil || p.state == 0 { // there is nothing with that peer, or not the same any more
 		p = u.pair(run.From())
 	}
-	limits, from := &u.shared.Limits, run.chunk.login.address
-	state, code := p.state.Hear(event, Here{Connected: u.phase == online, Room: event != Start || u.box.room(limits, from)})
-	if code == 0 && event == Start && p.state&Open == 0 && !u.box.allow(limits, from, time.Now()) {
-		code = frames.Unavailable
-	}
+	peer := run.chunk.login
+	state, code := u.decide(p, event, peer.address)
 	run.away = p.state.Away(event)
 	if code == 0 {
-		p.user, p.mirror = run.Sender(), run.here
+		p.user, p.mirror = peer.User, run.here
 		if p.state&Invited == 0 {
-			p.from = from
+			p.from = peer.address
 		}
 		u.set(p, state)
 	}
 	u.mail.Mark()
 	if event == Start {
-		ctx.Send(run.Sender(), Answered{Run: run, Code: code, User: ctx.Self()})
+		ctx.Send(peer.User, Answered{Run: run, Code: code, User: ctx.Self()})
 	} else if code != 0 {
 		u.mail.carry(run).refuse(code, "")
 	}
 	if code == 0 {
 		ctx.Send(u.login.Connection, Deliver{Run: u.mail.carry(run)})
+		if event != Message {
+			u.meet(ctx, p, peer)
+		}
 	}
 	u.vacateIfVacant(ctx) // the Registry did not let us go because of this very message
 }
 
-// ended forgets a peer that has left.
+// decide is the rule, and the request box: what a peer does, from an address, leads to, or why it is refused.
+func (u *user) decide(p *pair, event Event, from *Address) (Pair, frames.Code) {
+	limits := &u.shared.Limits
+	state, code := p.state.Hear(event, Here{Connected: u.phase == online, Room: event != Start || u.box.room(limits, from)})
+	if code == 0 && event == Start && p.state&Open == 0 && !u.box.allow(limits, from, time.Now()) {
+		code = frames.Unavailable
+	}
+	return state, code
+}
+
+// meet takes note of who a peer is that asks or accepts, and of the session that may be open by that.
+func (u *user) meet(ctx actor.Context, p *pair, peer *Login) {
+	p.proven, p.wanted, p.online = peer.proven, peer.presence, true
+	u.opened(ctx, p)
+}
+
+// opened takes note of whether a session, if one is open now, outlives connections.
+func (u *user) opened(ctx actor.Context, p *pair) {
+	p.keeps = p.state&Open != 0 && u.login.proven && p.proven
+	u.tell(ctx, p)
+}
+
+// ended takes note of a peer that has left: what remains is a session that outlives that, if there is one.
 func (u *user) ended(ctx actor.Context, m Ended) {
 	if p, ok := u.pairs[m.Peer]; ok && p.user.Equal(m.User) {
 		u.sendRun(ctx, p)
-		u.set(p, p.state.Left(false))
+		keeps, open := p.keeps && m.Keeps, p.state&Open != 0
+		u.set(p, p.state.Left(keeps))
+		switch {
+		case keeps:
+			u.is(ctx, p, false)
+		case open && u.extended():
+			f := frames.EndSession{Peer: frames.Key(m.Peer), Reason: m.Reason}
+			ctx.Send(u.login.Connection, Deliver{Run: notice(u.shared, u.login.window, f)})
+		}
 	}
 	ctx.Send(m.User, LetGo{Peer: u.name})
+	u.vacateIfVacant(ctx)
 }
 
 // leave ends everything of the login whose connection has stopped: all of it before the key can log in again.
 func (u *user) leave(ctx actor.Context, m Leave) {
 	u.heard = max(u.heard, m.Seq)
 	u.next = slices.DeleteFunc(u.next, func(j Join) bool { return j.Login == m.Login })
-	if u.login != m.Login { // it was rejected, or waits to be the next, which the end of its connection keeps it from
+	switch m.Login {
+	case u.login:
+		u.depart(ctx, disconnected)
+	case u.parting:
+		u.parting = nil
+	default: // it was rejected, or waits to be the next, which the end of its connection keeps it from
 		u.vacateIfVacant(ctx)
-		return
 	}
+}
+
+// depart ends what the login that is on has with peers.
+func (u *user) depart(ctx actor.Context, reason string) {
 	u.phase = leaving
 	u.shared.note(u.name, "user gone")
 	u.dropChunks()
 	u.delayed.stop()
 	u.login = nil
 	for _, p := range u.pairs {
-		u.farewell(ctx, p)
+		u.farewell(ctx, p, reason)
 	}
 }
 
-func (u *user) farewell(ctx actor.Context, p *pair) {
+func (u *user) farewell(ctx actor.Context, p *pair, reason string) {
+	u.waitFor(p)
+	ctx.Send(p.user, Ended{Peer: u.name, User: ctx.Self(), To: p.peer, Keeps: p.keeps, Reason: reason, over: u.shared})
+	u.set(p, p.state.Left(p.keeps))
+}
+
+// waitFor has nobody log in before a peer has let go.
+func (u *user) waitFor(p *pair) {
 	if u.farewells == nil {
 		u.farewells = map[string]int{}
 	}
 	u.farewells[p.peer]++
-	ctx.Send(p.user, Ended{Peer: u.name, User: ctx.Self(), To: p.peer, over: u.shared})
-	u.set(p, p.state.Left(false))
 }
 
 func (u *user) letGo(peer string) {
@@ -206,7 +298,7 @@ func (u *user) letGo(peer string) {
 
 // left goes on when the last login has ended for everybody.
 func (u *user) left(ctx actor.Context) {
-	if u.phase != leaving || len(u.farewells) > 0 || u.asking != nil {
+	if u.phase != leaving || len(u.farewells) > 0 || u.asking != nil || u.parting != nil {
 		return
 	}
 	u.phase = vacant
@@ -216,7 +308,7 @@ func (u *user) left(ctx actor.Context) {
 
 // welcome lets log in who waits, and offers to go if there is nobody.
 func (u *user) welcome(ctx actor.Context) {
-	for len(u.next) > 0 && !u.rest.on() {
+	for len(u.next) > 0 && !u.rest.on() && u.phase != leaving {
 		m := u.next[0]
 		u.next = u.next[1:]
 		if !m.Login.over.Load() {
@@ -226,9 +318,13 @@ func (u *user) welcome(ctx actor.Context) {
 	u.vacateIfVacant(ctx)
 }
 
-// vacateIfVacant offers the Registry to go.
+// vacateIfVacant offers the Registry to go, or tells it of a user that is away.
 func (u *user) vacateIfVacant(ctx actor.Context) {
-	if u.phase == vacant && len(u.next) == 0 && u.rest.forgotten() {
+	switch {
+	case u.phase != vacant || len(u.next) > 0 || u.damping > 0:
+	case len(u.pairs) > 0:
+		u.away(ctx)
+	case u.rest.forgotten():
 		ctx.Send(u.registry, Vacate{Key: u.name, User: ctx.Self(), Heard: u.heard})
 	}
 }

@@ -38,6 +38,10 @@ func (u *user) decline(ctx actor.Context, message any) {
 		u.take(m.Chunk)
 	case Hear:
 		u.heard = max(u.heard, m.Run.seq)
+		if m.Run.Type == frames.TypeEnd { // for the third time: nothing may be left of it
+			u.hearEnd(ctx, m.Run)
+			return
+		}
 		u.mail.Mark()
 		if m.Run.Type == frames.TypeStart {
 			ctx.Send(m.Run.Sender(), Answered{Run: m.Run, Code: frames.Internal})
@@ -57,6 +61,7 @@ func (u *user) decline(ctx actor.Context, message any) {
 // abandon settles what is held when the actor is stopped from outside.
 func (u *user) abandon() {
 	u.rest.stop()
+	u.absence.end()
 	u.dropChunks()
 	u.delayed.stop()
 	for _, m := range u.next {

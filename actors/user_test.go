@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/store"
 )
 
 // stage is a UserActor among probes: actors that only note what they get.
@@ -40,7 +41,7 @@ func newStage(t testing.TB) *stage {
 	limits := Limits{
 		Payload: frames.MaxPayload, LoginPayload: frames.MaxLoginPayload, Sealed: frames.MaxSealed, Window: 1 << 20, AskedBy: 64, AskedOf: 64, Sessions: 1024,
 	}
-	return &stage{t, system, NewShared(system.Root, frames.DefaultKeys(), limits, DoorLimits{}, logrus.NewEntry(log))}
+	return &stage{t, system, NewShared(system.Root, frames.DefaultKeys(), limits, DoorLimits{}, &Trust{Store: store.NewMemory()}, logrus.NewEntry(log))}
 }
 
 func (s *stage) probe() probe {

@@ -20,9 +20,9 @@ type walking struct {
 	gathered []*pair  // whose run of the first chunk was not sent yet
 	last     *pair    // to whom the last Message was; there is a session with them
 
-	refused     *Run // the last run of frames of the first chunk that were refused, not sent yet
-	refusal     frames.Code
-	refusalText string
+	answers *Run // the last run of frames of the first chunk that are answered in the same way, not sent yet
+	code    frames.Code
+	text    string
 
 	asking   *Run  // a StartSession that was not answered yet; the walk waits for it
 	askingTo *pair // its recipient
@@ -48,7 +48,7 @@ func (u *user) walk(ctx actor.Context) {
 		for t, whole := c.frame(); whole != nil && u.asking == nil; t, whole = c.frame() {
 			u.frame(ctx, c, t, whole[frames.HeaderSize:])
 		}
-		if len(u.gathered) == 1 && u.refused == nil && c.at == len(c.bytes) {
+		if len(u.gathered) == 1 && u.answers == nil && c.at == len(c.bytes) {
 			u.gathered[0].run.alone = true
 		}
 		if u.asking == nil {
@@ -73,31 +73,65 @@ func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte)
 		u.gather(c, p)
 		return
 	}
-	if !t.Carries() {
-		code := frames.Unsupported
-		if t == frames.TypeLogin {
-			code = frames.AlreadyLoggedIn
-		}
-		u.refuse(c, code, "")
+	if !t.Carries() && t != frames.TypeEnd {
+		u.other(c, t, payload)
+		return
+	}
+	if t == frames.TypeEnd && !c.login.extended {
+		u.answer(c, frames.Unsupported, "")
 		return
 	}
 	peer, rest, err := u.shared.Keys.Split(payload)
-	if err == nil && t != frames.TypeMessage {
-		err = frames.CheckSealed(rest, u.shared.Limits.Sealed)
+	if err == nil {
+		err = u.checkRest(t, rest)
 	}
 	switch {
 	case err != nil:
-		u.refuse(c, frames.Malformed, refusalOf(err).Text)
+		u.answer(c, frames.Malformed, refusalOf(err).Text)
 	case string(peer) == u.name:
-		u.refuse(c, frames.BadKey, "this is your own key")
+		u.answer(c, frames.BadKey, "this is your own key")
 	case t == frames.TypeMessage:
 		u.message(c, peer)
+	case t == frames.TypeEnd:
+		u.flush(ctx)
+		u.end(ctx, c, peer)
 	case t == frames.TypeStart && !u.mayAsk(c.login):
-		u.refuse(c, frames.RateLimited, "")
+		u.answer(c, frames.RateLimited, "")
 	default:
 		u.flush(ctx) // or the frame would overtake what was gathered
 		u.offer(ctx, c, peer, EventOf(t))
 	}
+}
+
+// checkRest refuses what is too long behind a key.
+func (u *user) checkRest(t frames.Type, rest []byte) error {
+	switch t { //nolint:exhaustive // of the others the whole frame is limited
+	case frames.TypeStart, frames.TypeAccept:
+		return frames.CheckSealed(rest, u.shared.Limits.Sealed)
+	case frames.TypeEnd:
+		return frames.CheckReason(rest)
+	}
+	return nil
+}
+
+// other answers a frame that is not for a peer.
+func (u *user) other(c *Chunk, t frames.Type, payload []byte) {
+	code, text := frames.Unsupported, ""
+	switch {
+	case t == frames.TypeLogin, t == frames.TypeHello, t == frames.TypeProve && c.login.extended:
+		code = frames.AlreadyLoggedIn
+	case c.login.extended:
+		switch frame, err := u.shared.Keys.Decode(frames.FromClient, frames.Raw{Type: t, Payload: payload}); frame.(type) {
+		case frames.Ping:
+			code = 0
+		case frames.Pong: // of this it was enough to read it
+			c.pass(frames.HeaderSize + len(payload))
+			return
+		default:
+			code, text = refusalOf(err).Code, refusalOf(err).Text
+		}
+	}
+	u.answer(c, code, text)
 }
 
 func startsWith(b []byte, prefix string) bool {
@@ -114,7 +148,7 @@ func (u *user) message(c *Chunk, peer frames.Key) {
 		p = &stranger
 	}
 	if _, code := p.state.Say(Message, Allowance{}); code != 0 {
-		u.refuse(c, code, "")
+		u.answer(c, code, "")
 		return
 	}
 	u.last = p
@@ -146,7 +180,7 @@ func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
 	limits := u.shared.Limits
 	state, code := p.state.Say(e, Allowance{Ask: u.asked < limits.AskedBy, Open: u.places < limits.Sessions})
 	if code != 0 {
-		u.refuse(c, code, "")
+		u.answer(c, code, "")
 		return
 	}
 	run := c.run(len(peer))
@@ -154,6 +188,7 @@ func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
 	if e == Accept {
 		u.set(p, state)
 		ctx.Send(p.user, Hear{Run: run})
+		u.opened(ctx, p)
 		return
 	}
 	u.asking, u.askingTo, u.askedAt = run, p, time.Now()
@@ -176,7 +211,7 @@ func (u *user) answered(ctx actor.Context, m Answered) {
 		u.set(p, p.state|Asked)
 		u.asking = nil
 		if u.phase == leaving {
-			u.farewell(ctx, p)
+			u.farewell(ctx, p, disconnected)
 		}
 	case m.Code == frames.Unavailable && u.phase == online:
 		u.delay(ctx, u.asking, u.askedAt)
@@ -187,21 +222,22 @@ func (u *user) answered(ctx actor.Context, m Answered) {
 	}
 }
 
-// refuse refuses the frame at the chunk's mark. Refusals of one kind in a row travel together.
-func (u *user) refuse(c *Chunk, code frames.Code, text string) {
+// answer answers the frame at the chunk's mark: why it is refused, or, with code 0, with what it asks for. Answers of one kind in a row
+// travel together.
+func (u *user) answer(c *Chunk, code frames.Code, text string) {
 	t, _ := c.frame()
-	if u.refused != nil && u.refused.Type == t && u.refusal == code && u.refusalText == text {
-		u.refused.add()
+	if u.answers != nil && u.answers.Type == t && u.code == code && u.text == text {
+		u.answers.add()
 		return
 	}
-	u.sendRefused()
-	u.refused, u.refusal, u.refusalText = c.run(0), code, text
+	u.sendAnswers()
+	u.answers, u.code, u.text = c.run(0), code, text
 }
 
-func (u *user) sendRefused() {
-	if run := u.refused; run != nil {
-		u.refused = nil
-		u.mail.carry(run).refuse(u.refusal, u.refusalText)
+func (u *user) sendAnswers() {
+	if run := u.answers; run != nil {
+		u.answers = nil
+		u.mail.carry(run).refuse(u.code, u.text)
 	}
 }
 
@@ -211,7 +247,7 @@ func (u *user) flush(ctx actor.Context) {
 		u.sendRun(ctx, p)
 	}
 	u.gathered = u.gathered[:0]
-	u.sendRefused()
+	u.sendAnswers()
 }
 
 func (u *user) sendRun(ctx actor.Context, p *pair) {
@@ -228,7 +264,7 @@ func (u *user) skip(ctx actor.Context) {
 	}
 	c := u.chunks[0]
 	if _, whole := c.frame(); whole != nil {
-		u.refuse(c, frames.Internal, "")
+		u.answer(c, frames.Internal, "")
 	}
 	if c.at == len(c.bytes) {
 		u.walked(ctx)
@@ -244,7 +280,7 @@ func (u *user) dropChunks() {
 		}
 	}
 	u.gathered = nil
-	u.sendRefused()
+	u.sendAnswers()
 	for _, c := range u.chunks {
 		c.refuseRest()
 	}

@@ -122,8 +122,8 @@ func (k Keys) decodeKeyed(from Side, f Raw) (Frame, error) {
 	case TypeProve:
 		return Prove{Key: key, Signature: rest}, nil
 	case TypeEnd:
-		if len(rest) > MaxReason {
-			return nil, refuse(Malformed, "a reason has at most 256 bytes")
+		if err := CheckReason(rest); err != nil {
+			return nil, err
 		}
 		return EndSession{Peer: key, Reason: string(rest)}, nil
 	}
@@ -140,6 +140,14 @@ func (k Keys) decodeKeyed(from Side, f Raw) (Frame, error) {
 func CheckSealed(sealed []byte, most int) error {
 	if len(sealed) > most {
 		return refuse(Malformed, fmt.Sprintf("the sealed part has at most %d bytes", most))
+	}
+	return nil
+}
+
+// CheckReason refuses a reason of more than MaxReason bytes, as Malformed.
+func CheckReason(reason []byte) error {
+	if len(reason) > MaxReason {
+		return refuse(Malformed, "a reason has at most 256 bytes")
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ var shapes = []struct {
 	{"Message with a key not in its shortest form", func(_, _ *client) []byte { return rawFrame(4, []byte{0x30, 0x81, 1, 7}) }, [5]frames.Code{early, mal, mal, mal, mal}},
 	{"Message with a key over 1024 bytes", func(_, _ *client) []byte { return rawFrame(4, []byte{0x30, 0x82, 3, 0xfd}, make([]byte, 1021)) }, [5]frames.Code{early, mal, mal, mal, mal}},
 	{"Error", func(_, _ *client) []byte { return rawFrame(5, make([]byte, 11)) }, [5]frames.Code{unsup, unsup, unsup, unsup, unsup}},
-	{"Hello", func(_, _ *client) []byte { return rawFrame(0x10) }, [5]frames.Code{unsup, unsup, unsup, unsup, unsup}},
+	{"a Hello cut off", func(_, _ *client) []byte { return rawFrame(0x10, []byte{1, 0}) }, [5]frames.Code{mal, again, again, again, again}},
 	{"Prove", func(alice, _ *client) []byte { return rawFrame(0x11, alice.key) }, [5]frames.Code{unsup, unsup, unsup, unsup, unsup}},
 	{"Ack", func(_, _ *client) []byte { return rawFrame(0x12) }, [5]frames.Code{unsup, unsup, unsup, unsup, unsup}},
 	{"Ping", func(_, _ *client) []byte { return rawFrame(0x14, make([]byte, 8)) }, [5]frames.Code{unsup, unsup, unsup, unsup, unsup}},

@@ -196,11 +196,18 @@ func (c *Config) keys() frames.Keys {
 func (c *Config) limits() actors.Limits {
 	return actors.Limits{
 		Payload: c.MaxPayload, LoginPayload: c.MaxLoginPayload, Sealed: c.MaxSealed,
-		Login: c.LoginTime, Frame: c.FrameTime, Silence: c.Silence,
+		Login: c.LoginTime, Frame: c.FrameTime, Silence: c.Silence, PingInterval: c.PingInterval,
+		AwayTime: c.AwayTime, Takeovers: max(c.Takeovers, 0),
 		Window: c.Window, Stall: c.Stall, WriteDeadline: c.WriteDeadline,
 		AskedBy: c.AskedBy, AskedOf: c.AskedOf, AskedOfByAddress: max(c.AskedOfPerAddress, 0), Sessions: c.Sessions,
 		Frames: c.FrameRate.limit(), Bytes: c.ByteRate.limit(),
 		Starts: c.StartRate.limit(), StartsTo: c.StartRateTo.limit(),
+	}
+}
+
+func (c *Config) trust() *actors.Trust {
+	return &actors.Trust{
+		Identity: c.Identity, Store: c.Store, Pins: c.Pins, Required: c.LoginProof == ProofRequired, Allow: c.Allow,
 	}
 }
 
@@ -211,10 +218,12 @@ func (c *Config) door() actors.DoorLimits {
 		AnonymousPerAddress: max(c.AnonymousPerAddress, 0),
 		Early:               c.EarlyRefusal.limit(),
 		Starts:              c.StartRatePerAddress.limit(),
+		Proofs:              c.ProofRate.limit(),
 	}
 	if c.PenaltyFrom != Off {
 		limits.Penalties = actors.Penalties{
-			BadLogin: c.PenaltyBadLogin, LateLogin: c.PenaltyLateLogin, From: c.PenaltyFrom, Most: c.PenaltyMost,
+			BadLogin: c.PenaltyBadLogin, BadProof: c.PenaltyBadProof, LateLogin: c.PenaltyLateLogin,
+			From: c.PenaltyFrom, Most: c.PenaltyMost,
 		}
 	}
 	return limits

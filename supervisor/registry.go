@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"container/list"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/mdeiml/blubbel-server/actors"
@@ -15,16 +17,18 @@ type Registry struct {
 	mail   *actors.Mailbox
 	users  map[string]*entry // by the Name of the key
 	keys   map[string]string // by the id of the UserActor's PID
+	away   *list.List        // Names of keys whose users are away and keep sessions, longest first
 	over   bool              // it is being stopped: who is spawned now, nobody would stop
 }
 
 type entry struct {
 	user *actor.PID
 	sent uint64 // how many messages of ours it was sent; it may go when it has seen them all
+	away *list.Element
 }
 
 func registryProps(c *Config, shared *actors.Shared) *actor.Props {
-	r := &Registry{config: c, shared: shared, users: map[string]*entry{}, keys: map[string]string{}}
+	r := &Registry{config: c, shared: shared, users: map[string]*entry{}, keys: map[string]string{}, away: list.New()}
 	r.mail = actors.NewMailbox(shared, r.decline)
 	return actor.PropsFromProducer(
 		func() actor.Actor { return r },
@@ -45,8 +49,14 @@ func (r *Registry) Receive(ctx actor.Context) {
 		r.leave(ctx, m)
 	case actors.Introduce:
 		r.introduce(ctx, m)
+	case actors.Away:
+		r.isAway(ctx, m)
 	case actors.Vacate:
 		r.vacate(ctx, m)
+	case actors.Recheck:
+		for _, e := range r.users {
+			ctx.Send(e.user, m)
+		}
 	case *actor.Terminated:
 		r.forget(m.Who)
 	case *actor.Stopping:
@@ -70,6 +80,7 @@ func (r *Registry) join(ctx actor.Context, m actors.Join) {
 		e = &entry{user: ctx.Spawn(r.config.Props(KindUser, props))}
 		r.users[key], r.keys[e.user.Id] = e, key
 	}
+	r.isBack(e)
 	e.sent++
 	m.Seq = e.sent
 	m.Login.Ride(r.mail)
@@ -95,6 +106,28 @@ func (r *Registry) introduce(ctx actor.Context, m actors.Introduce) {
 	ctx.Send(e.user, actors.Hear{Run: m.Run.Numbered(e.sent)})
 }
 
+// isAway takes note of a user that is away. If there are too many, whoever has been for longest has been for too long.
+func (r *Registry) isAway(ctx actor.Context, m actors.Away) {
+	e, ok := r.users[m.Key]
+	if !ok || !e.user.Equal(m.User) || e.sent != m.Heard || e.away != nil {
+		return
+	}
+	e.away = r.away.PushBack(m.Key)
+	if r.away.Len() <= r.config.UsersAway {
+		return
+	}
+	longest := r.users[r.away.Front().Value.(string)]
+	r.isBack(longest)
+	ctx.Send(longest.user, actors.Forget{})
+}
+
+func (r *Registry) isBack(e *entry) {
+	if e.away != nil {
+		r.away.Remove(e.away)
+		e.away = nil
+	}
+}
+
 func (r *Registry) vacate(ctx actor.Context, m actors.Vacate) {
 	e, ok := r.users[m.Key]
 	if ok && e.user.Equal(m.User) && e.sent == m.Heard {
@@ -105,6 +138,7 @@ func (r *Registry) vacate(ctx actor.Context, m actors.Vacate) {
 
 func (r *Registry) forget(user *actor.PID) {
 	if key, ok := r.keys[user.Id]; ok {
+		r.isBack(r.users[key])
 		delete(r.keys, user.Id)
 		delete(r.users, key)
 	}
@@ -124,6 +158,8 @@ func (r *Registry) decline(ctx actor.Context, message any) {
 		ctx.Send(m.Login.Connection, actors.Rejected{Login: m.Login, Code: frames.Internal})
 	case actors.Leave:
 		r.leave(ctx, m)
+	case actors.Away:
+		r.isAway(ctx, m)
 	case actors.Vacate:
 		r.vacate(ctx, m)
 	case actors.Introduce:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mdeiml/blubbel-server/actors"
 	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/store"
 )
 
 // An actor still gets messages while it waits for its children to stop. A user spawned then would never be stopped, and the
@@ -33,7 +34,7 @@ func stopsAndSpawnsNobody(t *testing.T, panics bool) {
 		}))
 	}}.withDefaults()
 	system := NewSystem(config.Log)
-	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, actors.DoorLimits{}, config.Log)
+	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, config.Log)
 	answers := make(chan any, 10)
 	connection := system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 		switch m := ctx.Message().(type) {

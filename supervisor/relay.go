@@ -59,7 +59,7 @@ func (r *Relay) Spawn(parent actor.SpawnerContext, name string) (*actor.PID, err
 		return nil, errors.New("supervisor: this relay was spawned already")
 	}
 	system := parent.ActorSystem()
-	r.shared = actors.NewShared(system.Root, r.config.keys(), r.config.limits(), r.config.door(), r.config.Log)
+	r.shared = actors.NewShared(system.Root, r.config.keys(), r.config.limits(), r.config.door(), r.config.trust(), r.config.Log)
 	r.shared.Crashed = func(who *actor.PID, crash *actors.Crash, done string) {
 		crashLog{r.config.Log}.crashed(system, who, crash, done)
 	}
@@ -156,6 +156,14 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
+// Recheck asks Config.Allow anew about everybody who is connected or keeps sessions, now that it may answer otherwise. Who may not
+// be here any more is told NOT_ALLOWED, and closed.
+func (r *Relay) Recheck() {
+	if r.mail != nil {
+		r.mail.PostUserMessage(actors.Recheck{})
+	}
+}
+
 // Done is closed when the relay has stopped and nothing of it is left.
 func (r *Relay) Done() <-chan struct{} { return r.done }
 
@@ -246,6 +254,10 @@ func (t *top) Receive(ctx actor.Context) {
 			return
 		}
 		ctx.Send(t.connections, ctx.Message())
+	case actors.Recheck:
+		if t.registry != nil {
+			ctx.Send(t.registry, ctx.Message())
+		}
 	case emptied:
 		ctx.Stop(ctx.Self())
 	}
