@@ -204,9 +204,12 @@ func (r *relay) greet(c *connection, number uint64, h frames.Hello, payload []by
 	if answer == nil {
 		return
 	}
-	if e, refused := answer.(frames.Error); refused {
-		e.Request, e.Number = frames.TypeHello, number
-		answer = e
+	switch a := answer.(type) {
+	case frames.Error:
+		a.Request, a.Number = frames.TypeHello, number
+		answer = a
+	case resigned:
+		answer = a.Sign(payload, frames.Binding{}, a.by)
 	}
 	c.hello, c.welcome = payload, answer.Append(nil)[frames.HeaderSize:]
 	c.send(answer)
