@@ -43,8 +43,12 @@ func (c *Client) enteredBy(l *link) {
 		return
 	}
 	delete(l.asked, l.login.number)
+	if c.entered {
+		c.resume() // before anything else is said
+	}
 	l.loggedIn, c.entered = true, true
 	c.rang.ring()
+	c.poke()
 }
 
 // connected reports whether we are logged in now.

@@ -153,9 +153,7 @@ func (c *Client) attempt() (*link, error) {
 		defer close(ended)
 		c.serve(l)
 	}()
-	if err = c.enter(ctx, l); err == nil {
-		c.resume()
-	} else {
+	if err = c.enter(ctx, l); err != nil {
 		_ = conn.Close()
 	}
 	c.mu.Unlock()
@@ -174,5 +172,4 @@ func (c *Client) resume() {
 		s.talk.resume(now)
 	}
 	c.add(Reconnected{})
-	c.poke()
 }
