@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -111,12 +112,18 @@ func (c *Client) StartSession(ctx context.Context, key frames.Key) (*Session, er
 			return p.session, nil
 		case err != nil:
 			return nil, err
-		case IsRefused(r.err, frames.NoRequest), IsRefused(r.err, frames.Offline): // it was taken back, so it is for us to ask
+		case takenBack(r.err): // so it is for us to ask
 		case IsRefused(r.err, frames.Unavailable) && (p.request != nil || p.justAccepted(time.Now())): // the other's is left
 		default:
 			return nil, r.err
 		}
 	}
+}
+
+// takenBack reports whether the peer's request, which we accepted, was not there any more.
+func takenBack(err error) bool {
+	refused, ok := errors.AsType[*Refused](err)
+	return ok && refused.Request == frames.TypeAccept && (refused.Code == frames.NoRequest || refused.Code == frames.Offline)
 }
 
 func (c *Client) startOrAccept(ctx context.Context, p *peer) (*request, error) {

@@ -38,7 +38,11 @@ func (c chat) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	conn, err := c.connect(ctx, self)
+	again := piping
+	if isTerminal(s.in) && isTerminal(s.out) {
+		again = client.Forever
+	}
+	conn, err := c.connect(ctx, self, again)
 	if err != nil {
 		return err
 	}
@@ -54,7 +58,7 @@ func (c chat) Run(ctx context.Context, s streams) error {
 		if isTerminal(s.err.to()) {
 			defer s.err.redirect(t)()
 		}
-		return t.talk(ctx, &chatting{terminal: t, streams: s, conn: conn, peer: peer, session: session}, asked)
+		return t.talk(ctx, &chatting{terminal: t, streams: s, conn: conn, self: self, peer: peer, session: session}, asked)
 	}
 	s.say("%s is here", peer.name)
 	return pipe(ctx, session, s, peer)
@@ -87,7 +91,7 @@ func (c chat) meet(ctx context.Context, conn *client.Client, s streams, peer fri
 		again := time.After(every)
 		session, err := ask(ctx, conn, peer, every)
 		news := standing(err, peer.name, every)
-		if news == "" || ctx.Err() != nil || c.Wait != nil && *c.Wait == 0 {
+		if news == "" || ctx.Err() != nil || conn.Err() != nil || c.Wait != nil && *c.Wait == 0 {
 			return session, err
 		}
 		tell(news)
@@ -122,7 +126,9 @@ func standing(err error, name string, every time.Duration) string {
 	switch {
 	case client.IsRefused(err, frames.RateLimited):
 		return fmt.Sprintf("%s was asked for too often, says the relay; asking again every %v (Ctrl-C ends)", name, every)
-	case client.IsRefused(err, frames.Unavailable):
+	case errors.Is(err, client.ErrDisconnected), client.IsRefused(err, frames.ShuttingDown):
+		return fmt.Sprintf("%s will be asked again when the relay is back (Ctrl-C ends)", name)
+	case client.IsRefused(err, frames.Unavailable), client.IsRefused(err, frames.Offline), hasLeft(err):
 		return fmt.Sprintf("%s is away; asking again every %v (Ctrl-C ends)", name, every)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("%s was asked and has not accepted yet; asking again every %v (Ctrl-C ends)", name, every)
@@ -130,33 +136,31 @@ func standing(err error, name string, every time.Duration) string {
 	return ""
 }
 
+// hasLeft reports whether the relay says that a friend has left, or did not want to.
+func hasLeft(err error) bool {
+	_, left := errors.AsType[*client.Left](err)
+	return left
+}
+
 // watch tells what happens besides, and when the friend asks.
 func watch(ctx context.Context, conn *client.Client, s streams, peer friend, asked chan<- struct{}) {
+	n := newNews(s)
 	for event, err := range conn.Events(ctx) {
 		if err != nil {
 			return // whoever talks hears of it
 		}
-		switch e := event.(type) {
-		case client.Requested:
-			if string(e.Peer) != string(peer.key) {
-				s.say("somebody else asks for a session, and is ignored: %s", e.Peer.Hex())
-				continue
-			}
+		request, requested := event.(client.Requested)
+		switch {
+		case !requested:
+			n.tell(event, func(key frames.Key) (string, bool) { return peer.name, string(key) == string(peer.key) })
+		case string(request.Peer) != string(peer.key):
+			s.say("somebody else asks for a session, and is ignored: %s", request.Peer.Hex())
+			_ = conn.Decline(request.Peer, "") // it may have been taken back
+		default:
 			select {
 			case asked <- struct{}{}:
 			default: // it will be seen
 			}
-		case client.Trouble:
-			s.say("%s", trouble(e))
 		}
 	}
-}
-
-// trouble says what was wrong outside of a session.
-func trouble(t client.Trouble) string {
-	from := "the relay"
-	if t.Peer != nil {
-		from = t.Peer.Hex()
-	}
-	return fmt.Sprintf("ignored something from %s: %v", from, t.Err)
 }

@@ -59,6 +59,7 @@ type chatting struct {
 	*terminal
 	streams
 	conn    *client.Client
+	self    *client.Identity
 	peer    friend
 	session *client.Session
 	heard   chan error // how the session has ended
@@ -81,17 +82,17 @@ func (t *terminal) talk(ctx context.Context, c *chatting, asked <-chan struct{})
 			return c.over(err)
 		case line, more := <-lines:
 			if !more {
-				return c.end()
+				line = "/end"
 			}
-			if err := c.typed(ctx, line, again); err != nil {
-				return c.over(err)
+			if done, err := c.command(ctx, line, again); done {
+				return err
 			}
 		case <-asked:
 			go c.acceptAgain(ctx, again) // ends within patience
 		case session := <-again:
 			c.begin(session)
 		case <-ctx.Done():
-			return c.end()
+			return c.end("")
 		}
 	}
 }
@@ -103,7 +104,7 @@ func (c *chatting) begin(session *client.Session) {
 			c.say("%v", err)
 		}
 	}
-	c.say("%s is here; Ctrl-D ends", c.peer.name)
+	c.say("%s is here; Ctrl-D ends, /help says what else there is", c.peer.name)
 	c.session, c.heard = session, make(chan error, 1)
 	go func(heard chan<- error) { // ends with the session
 		heard <- show(context.Background(), session, &named{out: c.terminal, name: c.peer.name})
@@ -150,16 +151,16 @@ func (c *chatting) send(ctx context.Context, line string) error {
 func (c *chatting) over(err error) error {
 	if _, ended := errors.AsType[*client.Ended](err); err == nil || ended {
 		c.say("%s", ending(c.session, c.peer.name))
-		return c.end()
+		return c.end("")
 	}
 	return unconfirmed(c.session, explain(err, c.peer.name))
 }
 
-// end says that this is all, and gives the friend a while to confirm it.
-func (c *chatting) end() error {
+// end says that this is all, and why, and gives the friend a while to confirm it.
+func (c *chatting) end(reason string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
-	if c.session.End(ctx, "") != nil {
+	if c.session.End(ctx, reason) != nil {
 		return unconfirmed(c.session, nil)
 	}
 	leave(c.session)
