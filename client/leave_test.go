@@ -115,6 +115,7 @@ func TestTheNewSessionIsNotEndedWithTheOld(t *testing.T) {
 		toBob.GiveUp()
 		go func() { _, _ = alice.StartSession(t.Context(), bob) }() // before the old one was left
 		time.Sleep(time.Minute)                                     //nolint:forbidigo // virtual
+		r.rules(func(*connection, *connection, frames.Raw) verdict { return forwarded })
 	})
 }
 

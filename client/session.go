@@ -253,7 +253,9 @@ func (s *Session) fail(err error) {
 	if s.err != nil {
 		return
 	}
-	if _, told := errors.AsType[*Noticed](err); !told {
+	if _, told := errors.AsType[*Noticed](err); told {
+		s.lost = true // the peer tells the relay, too
+	} else {
 		s.talk.abort(err)
 	}
 	s.finish(err)
