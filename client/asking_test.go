@@ -331,3 +331,15 @@ func TestOfEventsNobodyLooksAtTheNewestAreKept(t *testing.T) {
 		t.Errorf("%d troubles, %d requests", troubles, requests)
 	}
 }
+
+// TestAFriendWhoIsAwayIsNotAskedForEver has a relay keep an older session with Bob, so that it says OFFLINE instead of UNAVAILABLE.
+func TestAFriendWhoIsAwayIsNotAskedForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startTestRelay()
+		alice := r.client(t, "alice")
+		defer func() { _ = alice.Close() }()
+		if _, err := alice.StartSession(t.Context(), testIdentity(t, "bob").Key()); !IsRefused(err, frames.Offline) {
+			t.Error(err)
+		}
+	})
+}

@@ -199,3 +199,32 @@ func TestALoginIsNotAcceptedBeforeItWasAskedFor(t *testing.T) {
 		_ = c.Close()
 	})
 }
+
+func TestTheHelloSaysWhatIsWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startTestRelay()
+		var hellos []frames.Hello
+		for _, o := range []Options{{}, {NoPresence: true}, {}} {
+			end, conn := r.connect("alice", testIdentity(t, "alice").Key())
+			c := New(conn, o)
+			if err := c.Login(t.Context(), testIdentity(t, "alice")); err != nil {
+				t.Fatal(err)
+			}
+			if c.Relay().Presence == o.NoPresence {
+				t.Errorf("presence is told: %v", c.Relay().Presence)
+			}
+			_ = c.Close()
+			f, err := frames.Keys{}.Decode(frames.FromClient, frames.Raw{Type: frames.TypeHello, Payload: end.hello})
+			if err != nil {
+				t.Fatal(err)
+			}
+			hellos = append(hellos, f.(frames.Hello))
+		}
+		if hellos[0].Features != 1 || hellos[1].Features != 0 || hellos[0].Software != "blubbel" {
+			t.Errorf("%+v", hellos)
+		}
+		if len(hellos[0].Nonce) != frames.NonceSize || string(hellos[0].Nonce) == string(hellos[2].Nonce) {
+			t.Error("the nonce is not fresh")
+		}
+	})
+}

@@ -271,3 +271,31 @@ func talks(t *testing.T, s *Session, name string) error {
 	}
 	return nil
 }
+
+func TestAPeerWhoDoesNotSayWhatItHasIsSilent(t *testing.T) {
+	c := newCouple(t)
+	c.settle()
+	c.alice.resume(c.now)
+	for range 3 { // a refusal is none
+		c.send(c.alice)
+		if len(c.alice.wire) != 1 {
+			t.Fatalf("Alice says %d records", len(c.alice.wire))
+		}
+		if err := c.refuse(c.alice); err != nil {
+			t.Fatal(err)
+		}
+		c.now = c.now.Add(silence)
+		if err := c.alice.overdue(c.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.alice.out.say(e2e.Text, []byte("later"))
+	c.send(c.alice)
+	if len(c.alice.wire) != 1 {
+		t.Fatalf("Alice says %d records before she knows what has come", len(c.alice.wire))
+	}
+	c.now = c.alice.deadline(c.now)
+	if err := c.alice.overdue(c.now); !errors.Is(err, ErrSilent) {
+		t.Errorf("Alice notices %v", err)
+	}
+}
