@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load floods stops soak build run
+.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load floods stops soak acme build run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,3 +66,6 @@ stops: ## stop so many daemons under load (STOPS=50), from SEED on (0 draws one)
 soak: CYCLES = 100000
 soak: ## so many clients (CYCLES=100000) come to a daemon and leave, well or badly: does it let go of them? For the night
 	go test -count=1 -timeout=$$(($(CYCLES) / 50 + 300))s ./specs/daemon -run='^TestSoak$$' -v -args -cycles=$(CYCLES)
+
+acme: ## the daemon gets its certificates from a real ACME server, which is downloaded
+	cd specs/acme && go vet ./... && go test -count=1 ./...

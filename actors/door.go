@@ -225,9 +225,13 @@ func (a *Address) proveIn(now time.Time) time.Duration {
 	return a.proofs.ReserveN(now, 1).DelayFrom(now)
 }
 
-// TurnAway tells a connection that was not let in why, and closes it. It does not wait; those who want to wait for the end of it have it
+// TurnAway tells a connection that was not let in why, but for one over TLS, and closes it. It does not wait; those who want to wait for the end of it have it
 // counted among others.
 func (d *Door) TurnAway(conn net.Conn, text string, among *sync.WaitGroup) {
+	if _, ok := conn.(secured); ok { // a word would cost what a handshake does, which is what floods are after
+		closeAnyway(conn)
+		return
+	}
 	word := frames.Error{Code: frames.Limit, Text: text}.Append(nil)
 	if d.lingering.Add(1) > mostLingering {
 		d.lingering.Add(-1)

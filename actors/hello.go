@@ -46,6 +46,7 @@ func (s *Shared) greet(hello frames.Hello, payload []byte, conn net.Conn) (frame
 
 // secured is a connection over TLS.
 type secured interface {
+	Handshake() error
 	ConnectionState() tls.ConnectionState
 }
 

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync/atomic"
@@ -97,18 +98,30 @@ func (r *reader) run() {
 
 // shakeHands has TLS agree with the client first, within the time to log in: it does not like to be interrupted.
 func (r *reader) shakeHands() (late *frames.Refusal, err error) {
-	conn, ok := r.conn.(interface{ Handshake() error })
+	conn, ok := r.conn.(secured)
 	if !ok {
 		return nil, nil
 	}
 	_ = r.conn.SetWriteDeadline(r.loginBy)
 	r.arm(r.loginBy)
-	if err = conn.Handshake(); r.rings(err) {
+	plain := tls.RecordHeaderError{}
+	switch err = conn.Handshake(); {
+	case r.rings(err):
 		return r.late(), err
+	case errors.As(err, &plain) && plain.Conn != nil:
+		word := frames.Error{Code: frames.Unsupported, Text: "this port speaks TLS, which you do not"}
+		takeLeave(plain.Conn, word.Append(nil), func() int64 { return 0 })
+	case err == nil && conn.ConnectionState().NegotiatedProtocol == acmeProtocol:
+		return nil, errChallenge
 	}
 	_ = r.conn.SetWriteDeadline(time.Time{})
 	return nil, err
 }
+
+// acmeProtocol is what an ACME server asks for by ALPN. It looks at the certificate, and has nothing to say (RFC 8737, 3).
+const acmeProtocol = "acme-tls/1"
+
+var errChallenge = errors.New("the challenge is answered")
 
 // ends says why the client is not read any more: for its own fault. The frame that has begun is named.
 func (r *reader) ends(refusal *frames.Refusal) ended {

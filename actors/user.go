@@ -58,14 +58,14 @@ const (
 // pair is the relation to one peer.
 type pair struct {
 	state  Pair
-	peer   string     // the peer's key
-	user   *actor.PID // the peer's UserActor
-	from   *Address   // of the peer's request, while that is pending
 	proven bool       // the peer had proved when it asked, or accepted
 	keeps  bool       // the session, if there is one, outlives connections: both had proved when it opened
+	peer   string     // the peer's key
+	user   *actor.PID // the peer's UserActor
+	mirror *pair      // the peer's, of us; not ours to look into. It goes along with what we send, and saves the peer's actor looking it up
+	run    *Run       // messages gathered from the chunk that is being walked
+	from   *Address   // of the peer's request, while that is pending
 	presence
-	mirror *pair // the peer's, of us; not ours to look into. It goes along with what we send, and saves the peer's actor looking it up
-	run    *Run  // messages gathered from the chunk that is being walked
 }
 
 // UserProps makes the UserActor of the key with that Name.

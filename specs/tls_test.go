@@ -72,6 +72,17 @@ var _ = Describe("Connecting by TLS", func() {
 		mallory.isRefused(ctx, frames.TypeLogin, frames.ProofRequired)
 	}, SpecTimeout(patience))
 
+	It("tells a client that does not speak TLS", func(ctx SpecContext) {
+		needsInside("the relay is to listen for TLS")
+		r := startRelay()
+		r.serveTLS()
+		r.dial = dialTo(r.address)
+		alice := r.connect()
+		alice.says(frames.Login{Key: alice.key})
+		Expect(alice.hears(ctx)).To(Equal(frames.Error{Code: frames.Unsupported, Text: "this port speaks TLS, which you do not"}))
+		alice.isClosed(ctx)
+	}, SpecTimeout(patience))
+
 	It("does not take a proof that was made for another channel", func(ctx SpecContext) {
 		needsInside("the relay is to listen for TLS")
 		r := startRelay()

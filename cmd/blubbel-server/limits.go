@@ -65,6 +65,7 @@ type limits struct {
 // groups are the headings of --help.
 func groups() kong.Option {
 	return kong.ExplicitGroups([]kong.Group{
+		{Key: "tls", Title: "TLS:", Description: "Whoever listens on tls:// needs one of: a pair of files, a certificate made at start, or ACME."},
 		{Key: "limits", Title: "Limits:"},
 		{Key: "times", Title: "Limits of time:"},
 		{

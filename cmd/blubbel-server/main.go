@@ -1,8 +1,8 @@
 // Command blubbel-server is the relay as a daemon.
 //
 // It listens where --listen says, logs to standard error, and stops on SIGINT or SIGTERM: what was under way is settled,
-// clients are told, and it exits with code 0. A second signal ends it at once. Whatever keeps it from starting is one
-// line on standard error and exit code 1.
+// clients are told, and it exits with code 0. A second signal ends it at once. SIGHUP has it read its TLS certificate again.
+// Whatever keeps it from starting is one line on standard error and exit code 1.
 package main
 
 import (

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +29,9 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 		{"--listen " + taken.Addr().String(), "cannot listen on " + taken.Addr().String() + ": another program does; choose another with --listen"},
 		{"--listen 8000", "host:port"},
 		{"--listen 127.0.0.1:", "host:port"},
-		{"--listen http://127.0.0.1:80", "only on tcp://"},
+		{"--listen http://127.0.0.1:80", "only on tcp:// and tls://"},
+		{"--listen tls://127.0.0.1", "host:port"},
+		{"--listen tls://" + taken.Addr().String() + " --tls-self-signed", "cannot listen on tls://" + taken.Addr().String() + ": another program does"},
 		{"--listen 127.0.0.1:99999", "cannot listen on 127.0.0.1:99999"},
 		{"--log-level loud", `--log-level must be one of "trace","debug","info","warn","error"`},
 		{"--log-format xml", `--log-format must be one of "text","json"`},
@@ -45,17 +48,85 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 		{"--silence off", "--silence: expected duration"},
 		{"--drain-time 0s", "--drain-time is 0s; it must be at least 10ms"},
 	} {
-		t.Run(c.args, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), strings.Fields(c.args), &stdout, &stderr)
-			text := stderr.String()
-			if code != 1 || !strings.HasPrefix(text, "blubbel-server: ") || !strings.Contains(text, c.says) {
-				t.Errorf("exit code %d: %s", code, text)
+		t.Run(c.args, func(t *testing.T) { isOneClearLine(t, c.args, c.says) })
+	}
+}
+
+// isOneClearLine runs the program, and wants it to say this on one line, and to have failed.
+func isOneClearLine(t *testing.T, args, says string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), strings.Fields(args), &stdout, &stderr)
+	text := stderr.String()
+	if code != 1 || !strings.HasPrefix(text, "blubbel-server: ") || !strings.Contains(text, says) {
+		t.Errorf("exit code %d: %s", code, text)
+	}
+	if strings.Count(text, "\n") != 1 || stdout.Len() > 0 {
+		t.Errorf("more than one line: %s%s", text, stdout.String())
+	}
+}
+
+// Exactly one source of certificates goes with tls://.
+func TestFlagsOfTLSThatDoNotGoTogetherAreOneClearLine(t *testing.T) {
+	const (
+		encrypted = "--listen tls://127.0.0.1:0 "
+		files     = "--tls-cert cert.pem --tls-key key.pem "
+		acme      = "--acme relay.example.org "
+		more      = "more than one source"
+	)
+	for _, c := range []struct{ args, says string }{
+		{encrypted, "needs a certificate; give one of --tls-cert"},
+		{encrypted + "--listen 127.0.0.1:0", "needs a certificate"},
+		{"--tls-self-signed", "nobody to use them; give --listen tls://"},
+		{files, "nobody to use them"},
+		{acme, "nobody to use them"},
+		{encrypted + files + "--tls-self-signed", more},
+		{encrypted + files + acme, more},
+		{encrypted + "--tls-self-signed " + acme, more},
+		{encrypted + "--tls-key key.pem --tls-self-signed", more},
+		{encrypted + "--tls-cert cert.pem", "--tls-cert and --tls-key go together"},
+		{encrypted + "--tls-key key.pem", "--tls-cert and --tls-key go together"},
+		{encrypted + "--tls-self-signed --acme-email a@example.org", "are for --acme DOMAIN, which is missing"},
+		{encrypted + "--tls-self-signed --acme-directory https://127.0.0.1/", "are for --acme DOMAIN, which is missing"},
+		{encrypted + "--acme-http 127.0.0.1:0", "are for --acme DOMAIN, which is missing"},
+		{encrypted + "--tls-self-signed --acme-ca ca.pem", "are for --acme DOMAIN, which is missing"},
+		{encrypted + files, "cert.pem: no such file"},
+		{encrypted + acme + "--acme-ca ca.pem", "--acme-ca: open ca.pem: no such file"},
+		{encrypted + acme + "--acme-ca main.go", "--acme-ca: there is no certificate in main.go"},
+		{encrypted + acme + "--acme-directory http://127.0.0.1/dir", "no directory of an ACME server; give its URL, beginning with https://"},
+		{encrypted + "--acme localhost", `"localhost" is no domain`},
+		{encrypted + "--acme 192.0.2.1", `"192.0.2.1" is no domain`},
+		{encrypted + "--acme ../escape.org", `"../escape.org" is no domain`},
+	} {
+		t.Run(c.args, func(t *testing.T) { isOneClearLine(t, c.args, c.says) })
+	}
+}
+
+func TestACertificateMadeAtStartIsForTheAddressesOfTLS(t *testing.T) {
+	own, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	everywhere := []string{"127.0.0.1", "::1", "localhost", own}
+	slices.Sort(everywhere)
+	for where, want := range map[string][]string{
+		"tls://127.0.0.1:8443 tls://127.0.0.1:8444 tcp://192.0.2.1:8000": {"127.0.0.1"},
+		"tls://[2001:db8::1]:8443 tls://relay.test:8443":                 {"2001:db8::1", "relay.test"},
+		"tls://:8443":        everywhere,
+		"tls://0.0.0.0:8443": everywhere,
+		"tls://[::]:8443":    everywhere,
+	} {
+		var list []address
+		for text := range strings.FieldsSeq(where) {
+			var a address
+			if err := a.UnmarshalText([]byte(text)); err != nil {
+				t.Fatal(err)
 			}
-			if strings.Count(text, "\n") != 1 || stdout.Len() > 0 {
-				t.Errorf("more than one line: %s%s", text, stdout.String())
-			}
-		})
+			list = append(list, a)
+		}
+		if got := hosts(list); !slices.Equal(got, slices.Compact(want)) {
+			t.Errorf("%s: %q, want %q", where, got, want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,9 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
@@ -21,16 +25,18 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	if err != nil {
 		return explain(err)
 	}
-	listeners, err := listen(ctx, o.Listen)
+	encryption, listeners, err := o.listeners(ctx, log)
 	if err != nil {
 		return err
 	}
+	defer reloadAtHangup(log, encryption.reloaders())()
 	if _, err := relay.Spawn(supervisor.NewSystem(log).Root, "relay"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go giveBack(ctx, relay) // ends with ctx
+	encryption.begin(ctx, log)
 	served := make(chan error)
 	for _, ln := range listeners {
 		go func() { served <- relay.Serve(ctx, ln) }() // ends with ctx
@@ -41,27 +47,45 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 		failed = errors.Join(failed, <-served)
 		cancel() // one that ends takes the others with it
 	}
+	stop(relay, o.DrainTime, log)
+	return failed
+}
+
+// stop settles what is under way, in the time there is.
+func stop(relay *supervisor.Relay, within time.Duration, log *logrus.Entry) {
 	log.Info("relay stopping")
-	stopping, giveUp := context.WithTimeout(context.Background(), o.DrainTime)
+	stopping, giveUp := context.WithTimeout(context.Background(), within)
 	defer giveUp()
 	if relay.Stop(stopping) != nil {
 		log.Warn("not everything under way was settled in time; the rest was refused")
 	}
 	log.WithField("frames", relay.Account().String()).Info("relay stopped")
-	return failed
 }
 
-// listen opens all the listeners, or none.
-func listen(ctx context.Context, where []address) ([]net.Listener, error) {
+// listeners gets ready what the tls:// listeners need, and opens all the listeners, or none.
+func (o options) listeners(ctx context.Context, log *logrus.Entry) (encryption, []net.Listener, error) {
+	encryption, err := o.certificates.open(ctx, o.Listen, "blubbel-state", log)
+	if err != nil {
+		return encryption, nil, err
+	}
+	listeners, err := listen(ctx, o.Listen, encryption.config)
+	return encryption, listeners, err
+}
+
+// listen opens all the listeners, or none. The config is for those of TLS.
+func listen(ctx context.Context, where []address, encrypted *tls.Config) ([]net.Listener, error) {
 	var listeners []net.Listener
 	config := net.ListenConfig{KeepAlive: -1} // the relay sets it for each connection, and once is enough
 	for _, a := range where {
-		ln, err := config.Listen(ctx, "tcp", string(a))
+		ln, err := config.Listen(ctx, "tcp", a.hostPort())
 		if err != nil {
 			for _, ln := range listeners {
 				_ = ln.Close()
 			}
 			return nil, advise(a, err)
+		}
+		if a.tls() {
+			ln = overTLS{tls.NewListener(ln, encrypted)}
 		}
 		listeners = append(listeners, ln)
 	}
@@ -82,7 +106,18 @@ func advise(a address, err error) error {
 func addresses(listeners []net.Listener) string {
 	var list []string
 	for _, ln := range listeners {
-		list = append(list, ln.Addr().String())
+		list = append(list, place(ln))
 	}
 	return strings.Join(list, ",")
+}
+
+// overTLS is a listener that speaks TLS.
+type overTLS struct{ net.Listener }
+
+// place is where a listener is.
+func place(ln net.Listener) string {
+	if _, ok := ln.(overTLS); ok {
+		return "tls://" + ln.Addr().String()
+	}
+	return ln.Addr().String()
 }
