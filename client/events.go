@@ -105,11 +105,7 @@ func (c *Client) present(f frames.Presence) {
 	if p == nil || p.session == nil || p.session.err != nil {
 		return
 	}
-	if talk := p.session.talk; f.Online {
-		talk.back()
-	} else {
-		talk.excuse(talk.sealer.Counter())
-	}
+	p.session.talk.present(f.Online)
 	c.events = slices.DeleteFunc(c.events, func(e Event) bool {
 		_, presence := e.(Presence)
 		return presence && string(e.about()) == string(p.key)

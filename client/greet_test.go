@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
@@ -122,7 +124,9 @@ func dialAndLogin(t *testing.T, hello func(frames.Welcome) frames.Frame, pinned 
 			address = Address{Pinned: true, ID: r.id()}
 		}
 		c := newClient(conn, address, Options{})
-		err = c.Login(t.Context(), testIdentity(t, "alice"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err = c.Login(ctx, testIdentity(t, "alice"))
 		synctest.Wait()
 		_ = c.Close()
 		synctest.Wait()

@@ -92,7 +92,7 @@ func (c *Client) left(f frames.EndSession) {
 
 // disown tells who speaks in a session that we know nothing of, as after a crash of ours, that there is none.
 func (c *Client) disown(p *peer, key frames.Key) {
-	if c.link.greeted && (p == nil || c.forgettable(p)) {
+	if c.link.greeted && len(c.link.outbox) < maxPosted && (p == nil || c.forgettable(p)) {
 		c.post(c.link, frames.EndSession{Peer: slices.Clone(key)}, nil)
 	}
 }

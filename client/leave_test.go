@@ -291,3 +291,32 @@ func TestClocksStandStillWhileAConnectionIsBroken(t *testing.T) {
 		}
 	}
 }
+
+// TestAPeerWhoIsAwayIsNotTriedAllTheTime keeps Alice away for hours.
+func TestAPeerWhoIsAwayIsNotTriedAllTheTime(t *testing.T) {
+	lastingCouple(t, func(t *testing.T, r *relay, toBob, toAlice *Session) {
+		alice, bob := toBob.client, toAlice.client
+		r.mu.Lock()
+		r.login = func(*connection, frames.Raw) verdict { return verdict(frames.Limit) }
+		before := r.users[string(bob.self.Key())].number
+		r.mu.Unlock()
+		r.breakOff("alice")
+		r.tell("bob", frames.Presence{Peer: alice.self.Key()})
+		if err := toAlice.Send(t.Context(), []byte("when you are back")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour) //nolint:forbidigo // virtual
+		r.mu.Lock()
+		if n := r.users[string(bob.self.Key())].number - before; n > 300 { // pings included
+			t.Errorf("Bob sends %d frames", n)
+		}
+		r.login = func(*connection, frames.Raw) verdict { return forwarded }
+		r.mu.Unlock()
+		next[Reconnected](t, alice)
+		began := time.Now()
+		r.tell("bob", frames.Presence{Peer: alice.self.Key(), Online: true})
+		if got := texts(t, toBob, 1); got[0] != "when you are back" || time.Since(began) > time.Second {
+			t.Errorf("%q after %v", got, time.Since(began))
+		}
+	})
+}

@@ -14,6 +14,8 @@ const (
 	window = 32
 	// A message that was refused is sent again after a pause, which doubles from the first to the longest.
 	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
+	// awayPause is the longest while the relay says that the peer is gone. It will say when the peer is back.
+	awayPause = 5 * time.Minute
 	// grace is how long the relay's Error for a record may take once the peer says that it is missing.
 	grace = 2 * time.Second
 	// silence is how long a record may go without any word of it.
@@ -35,6 +37,7 @@ type outgoing struct {
 	missingSince time.Time // since when there are any; zero if there are none
 	pausedUntil  time.Time
 	pause        time.Duration
+	gone         bool // the relay says that the peer is not connected
 	careful      bool // after a refusal: one record at a time, until one has arrived
 
 	// see resume.go
@@ -124,7 +127,11 @@ func (o *outgoing) refuse(now time.Time, frame uint64) (sentRecord, error) {
 		r.message.sent = false
 	}
 	if !now.Before(o.pausedUntil) { // else it was sent before the pause began
-		o.pause = min(max(2*o.pause, firstPause), longestPause)
+		most := longestPause
+		if o.gone {
+			most = awayPause
+		}
+		o.pause = min(max(2*o.pause, firstPause), most)
 		o.pausedUntil = now.Add(o.pause/2 + rand.N(o.pause)) //nolint:gosec // so that senders do not come in step
 	}
 	o.careful = true

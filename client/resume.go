@@ -27,7 +27,8 @@ func (c *conversation) resume(now time.Time) {
 // doubt makes us unsure of what the peer has, until it has answered what is said next.
 func (c *conversation) doubt(says e2e.Step) {
 	c.unsure, c.says, c.asked = true, says, 0
-	c.out.unsure, c.out.missingSince, c.out.pausedUntil = true, time.Time{}, time.Time{}
+	c.out.unsure, c.out.missingSince = true, time.Time{}
+	c.out.gone, c.out.pausedUntil, c.out.pause = false, time.Time{}, 0 // the peer is there, or that will be told
 	c.excuse(c.sealer.Counter())
 }
 
@@ -44,8 +45,15 @@ func (c *conversation) excuse(before uint64) {
 	}
 }
 
-// back ends the pause: the peer is connected again.
-func (c *conversation) back() { c.out.pausedUntil = time.Time{} }
+// present takes the relay's word that the peer is connected or not. If it is again, what waits need not wait longer.
+func (c *conversation) present(online bool) {
+	c.out.gone = !online
+	if online {
+		c.out.pausedUntil, c.out.pause = time.Time{}, 0
+		return
+	}
+	c.excuse(c.sealer.Counter())
+}
 
 // resuming returns what there is to say about what was lost. While hold is true nothing else may be said.
 func (c *conversation) resuming() (content e2e.Content, ok, hold bool) {

@@ -42,11 +42,16 @@ func (c *Client) take(l *link, now time.Time, f frames.Frame, raw frames.Raw) er
 	return nil
 }
 
+// maxPosted is how many frames may wait to be written to a relay that asks for more of them and does not read.
+const maxPosted = 1024
+
 // extension acts on a frame that a relay sends only to who said Hello.
 func (c *Client) extension(l *link, now time.Time, f frames.Frame) {
 	switch f := f.(type) {
 	case frames.Ping:
-		c.post(l, frames.Pong(f), nil)
+		if len(l.outbox) < maxPosted {
+			c.post(l, frames.Pong(f), nil)
+		}
 	case frames.Pong:
 		c.ponged(l, now, f)
 	case frames.EndSession:
