@@ -38,17 +38,14 @@ func (c chat) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	again := piping
-	if isTerminal(s.in) && isTerminal(s.out) {
-		again = client.Forever
-	}
-	conn, err := c.connect(ctx, self, again)
+	conn, err := c.connect(ctx, self, persistence(s))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
 	asked := make(chan struct{}, 1)
-	go watch(ctx, conn, s, peer, asked) // ends with ctx, or the connection
+	wait := &absence{}
+	go watch(ctx, conn, s, peer, asked, wait) // ends with ctx, or the connection
 	session, err := c.meet(ctx, conn, s, peer, asked)
 	if err != nil {
 		return explain(err, peer.name)
@@ -61,7 +58,18 @@ func (c chat) Run(ctx context.Context, s streams) error {
 		return t.talk(ctx, &chatting{terminal: t, streams: s, conn: conn, self: self, peer: peer, session: session}, asked)
 	}
 	s.say("%s is here", peer.name)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	wait.begin(func() { stop(withCode(exitUnconfirmed, fmt.Errorf("%s has been away for %v", peer.name, piping))) })
 	return pipe(ctx, session, s, peer)
+}
+
+// persistence is for how long to try to connect again: where somebody sits, until they have enough.
+func persistence(s streams) time.Duration {
+	if isTerminal(s.in) && isTerminal(s.out) {
+		return client.Forever
+	}
+	return piping
 }
 
 // meet starts a session with a friend, or accepts theirs, and asks again while they are away.
@@ -143,8 +151,9 @@ func hasLeft(err error) bool {
 }
 
 // watch tells what happens besides, and when the friend asks.
-func watch(ctx context.Context, conn *client.Client, s streams, peer friend, asked chan<- struct{}) {
+func watch(ctx context.Context, conn *client.Client, s streams, peer friend, asked chan<- struct{}, wait *absence) {
 	n := newNews(s)
+	known := func(key frames.Key) (string, bool) { return peer.name, string(key) == string(peer.key) }
 	for event, err := range conn.Events(ctx) {
 		if err != nil {
 			return // whoever talks hears of it
@@ -152,7 +161,10 @@ func watch(ctx context.Context, conn *client.Client, s streams, peer friend, ask
 		request, requested := event.(client.Requested)
 		switch {
 		case !requested:
-			n.tell(event, func(key frames.Key) (string, bool) { return peer.name, string(key) == string(peer.key) })
+			n.tell(event, known)
+			if p, is := event.(client.Presence); is && string(p.Peer) == string(peer.key) {
+				wait.present(p.Online)
+			}
 		case string(request.Peer) != string(peer.key):
 			s.say("somebody else asks for a session, and is ignored: %s", request.Peer.Hex())
 			_ = conn.Decline(request.Peer, "") // it may have been taken back
