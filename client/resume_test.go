@@ -74,6 +74,9 @@ func TestEveryTextArrivesOnceAndInOrderOverConnectionsThatBreak(t *testing.T) {
 				default:
 					c.step(s, random.IntN(6) == 0)
 				}
+				if err := s.overdue(c.now); s.unsure && err != nil {
+					t.Fatalf("%s: %v", s.name, err)
+				}
 			}
 			for range 100 {
 				c.refuseLate(c.alice, late)
@@ -297,5 +300,28 @@ func TestAPeerWhoDoesNotSayWhatItHasIsSilent(t *testing.T) {
 	c.now = c.alice.deadline(c.now)
 	if err := c.alice.overdue(c.now); !errors.Is(err, ErrSilent) {
 		t.Errorf("Alice notices %v", err)
+	}
+}
+
+func TestAnAnswerToAnEarlierQuestionSettlesNothing(t *testing.T) {
+	c := newCouple(t)
+	c.settle()
+	c.alice.resume(c.now)
+	c.send(c.alice)
+	if err := c.deliver(c.alice); err != nil {
+		t.Fatal(err)
+	}
+	c.send(c.bob)
+	c.alice.resume(c.now) // and breaks again, before the answer is here
+	c.send(c.alice)
+	if err := c.deliver(c.bob); err != nil {
+		t.Fatal(err)
+	}
+	if !c.alice.unsure {
+		t.Error("Alice is sure, of what she has not asked")
+	}
+	c.settle()
+	if c.alice.unsure || c.bob.unsure {
+		t.Error("they are never sure again")
 	}
 }
