@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load floods stops soak acme build run
+.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load floods cuts stops soak acme build run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ lint: ## golangci-lint (its first use builds it, which takes some minutes)
 test: ## go test ./...
 race: ## whatever runs in several goroutines, under the race detector
 mutants: ## does the model find every fault that is built into the relay? Some minutes
-fuzz: ## every fuzz target, FUZZTIME each (10s)
+fuzz: ## every fuzz target, FUZZTIME each (8s)
 example: ## the Python client against a relay built just now
 format tidy vet lint test race mutants fuzz example:
 	@.ci/run $@
@@ -39,12 +39,12 @@ bench: ## every benchmark
 	go test -run='^$$' -bench=. -benchmem ./...
 
 load: build ## blubbel-bench against a relay started for it: about a minute
-	@bin/blubbel-server --listen 127.0.0.1:8010 --log-level warn --rate-limits off & relay=$$!; trap "kill $$relay" EXIT; sleep 0.5; \
+	@bin/blubbel-server --listen 127.0.0.1:8010 --state bin/state-load --log-level warn --rate-limits off & relay=$$!; trap "kill $$relay" EXIT; sleep 0.5; \
 	bin/blubbel-bench all --relay 127.0.0.1:8010 --pid $$relay
 
 floods: build ## what hostile clients cost those who chat: some 20 minutes; FLOODS='--rounds 1' for fewer
-	@bin/blubbel-server --listen 127.0.0.1:8011 --log-level warn & limited=$$!; \
-	bin/blubbel-server --listen 127.0.0.1:8012 --log-level warn --rate-limits off & unlimited=$$!; \
+	@bin/blubbel-server --listen 127.0.0.1:8011 --state bin/state-limited --log-level warn & limited=$$!; \
+	bin/blubbel-server --listen 127.0.0.1:8012 --state bin/state-unlimited --log-level warn --rate-limits off & unlimited=$$!; \
 	trap "kill $$limited $$unlimited" EXIT; sleep 0.5; code=0; \
 	echo "with rate limits"; bin/blubbel-bench floods --relay 127.0.0.1:8011 --pid $$limited \
 		--kind half-frames --kind strangers --kind connects --kind flat-out $(FLOODS) || code=$$?; \
@@ -57,6 +57,10 @@ build: ## the programs, into bin/
 
 run: build ## a relay on port 8000
 	bin/blubbel-server
+
+cuts: ROUNDS = 20
+cuts: ## what a store keeps when the power is cut, its process killed, or a bit flipped: ROUNDS times as long as in make test (20)
+	go test -count=1 -timeout=$$(($(ROUNDS) * 30 + 60))s ./store/disk -run='Cuts|Kills|Bits' -args -store.rounds=$(ROUNDS)
 
 stops: STOPS = 50
 stops: SEED = 0

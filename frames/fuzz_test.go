@@ -21,8 +21,8 @@ import (
 // testdata/fuzz.
 
 // payloads are those of the vectors of one type.
-func payloads(t testing.TB, of frames.Type) (all [][]byte) {
-	for _, e := range examples(t) {
+func payloads(of frames.Type) (all [][]byte) {
+	for _, e := range examples() {
 		if wire := e.wire(); wire[0] == byte(of) {
 			all = append(all, wire[frames.HeaderSize:])
 		}
@@ -98,7 +98,7 @@ func sameFrames(a, b []frames.Raw) bool {
 // reason, and take little memory.
 func FuzzStream(f *testing.F) {
 	var all []byte
-	for _, e := range examples(f) {
+	for _, e := range examples() {
 		f.Add(e.wire(), []byte{4, 0}, frames.MaxPayload)
 		all = append(all, e.wire()...)
 	}
@@ -205,7 +205,7 @@ func framedKey(p []byte) (key, rest []byte, ok bool) {
 
 // FuzzSplitKey splits a key off a payload where encoding/asn1 does.
 func FuzzSplitKey(f *testing.F) {
-	for _, e := range examples(f) {
+	for _, e := range examples() {
 		f.Add(e.wire()[min(frames.HeaderSize, len(e.wire())):], false)
 	}
 	f.Add(bytes.Repeat([]byte{0x80}, 200), true)
@@ -227,7 +227,7 @@ func FuzzSplitKey(f *testing.F) {
 // FuzzCheckKey holds the walk over the bytes against crypto/x509: what may log in is exactly what x509 reads, what is the same when
 // x509 writes it again, and what is odd and of an allowed size.
 func FuzzCheckKey(f *testing.F) {
-	for _, p := range payloads(f, frames.TypeLogin) {
+	for _, p := range payloads(frames.TypeLogin) {
 		f.Add(p)
 	}
 	f.Add(spki(f, modulus(2047), exponent65537))
@@ -274,7 +274,7 @@ func elements(p []byte, relay bool) (found map[byte][]byte, ok bool) {
 // FuzzHello reads the elements of a Hello or a Welcome. What is understood is written again in order, without what is unknown and what
 // says nothing.
 func FuzzHello(f *testing.F) {
-	for _, p := range payloads(f, frames.TypeHello) {
+	for _, p := range payloads(frames.TypeHello) {
 		f.Add(p, false)
 		f.Add(p, true)
 	}
@@ -306,9 +306,12 @@ func FuzzHello(f *testing.F) {
 	})
 }
 
-// FuzzProve takes a Prove apart where encoding/asn1 does, and puts it together again.
+// FuzzProve takes a Prove apart where encoding/asn1 does, and puts it together again. In one conversation one proof is valid, and nothing
+// else is, whatever the key.
 func FuzzProve(f *testing.F) {
-	for _, p := range payloads(f, frames.TypeProve) {
+	about := greeted(exported())
+	valid := payload(about.proof())
+	for _, p := range payloads(frames.TypeProve) {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
@@ -329,13 +332,47 @@ func FuzzProve(f *testing.F) {
 		if !bytes.Equal(frame.Append(nil), raw(frames.TypeProve, p)) {
 			t.Error("appending it gives other bytes")
 		}
+		if proven := about.hashed().Proven(frame.(frames.Prove)); proven != bytes.Equal(p, valid) {
+			t.Errorf("it is proven: %v", proven)
+		}
+	})
+}
+
+// FuzzGreeting changes what was said before a proof: the relay's is valid for what it signed, the user's for what the user did, and
+// neither for anything else.
+func FuzzGreeting(f *testing.F) {
+	var all []greeting
+	for _, channel := range channels() {
+		all = append(all, greeted(channel))
+	}
+	proofs := []frames.Prove{all[0].proof(), all[1].proof()}
+	for _, e := range examples() {
+		if g := e.about; g != nil {
+			f.Add(g.hello, g.welcome, g.channel.Exported, g.channel.Value[:])
+		}
+	}
+	f.Fuzz(func(t *testing.T, hello, welcome []byte, overTLS bool, value []byte) {
+		var channel frames.Binding
+		channel.Exported = overTLS
+		copy(channel.Value[:], value)
+		signed := false
+		for i, g := range all {
+			same := bytes.Equal(hello, g.hello) && bytes.Equal(welcome, g.welcome) && channel == g.channel
+			if proven := frames.NewGreeting(hello, welcome, channel).Proven(proofs[i]); proven != same {
+				t.Errorf("the user's proof is valid: %v", proven)
+			}
+			signed = signed || same
+		}
+		if by := frames.SignedBy(relayID(), hello, welcome, channel); by != signed {
+			t.Errorf("the relay's proof is valid: %v", by)
+		}
 	})
 }
 
 // FuzzError reads an Error, which is the same bytes when it is written again; and writes one with any text, of which whole characters
 // are left.
 func FuzzError(f *testing.F) {
-	for _, p := range payloads(f, frames.TypeError) {
+	for _, p := range payloads(frames.TypeError) {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
@@ -360,7 +397,7 @@ func FuzzError(f *testing.F) {
 // FuzzDecode reads frames of all types from both sides. What is understood is the same bytes when it is written again, but for
 // Hello, which has a target of its own; what is not is refused by its type, or else as malformed.
 func FuzzDecode(f *testing.F) {
-	for _, e := range examples(f) {
+	for _, e := range examples() {
 		if wire := e.wire(); len(wire) > frames.HeaderSize {
 			f.Add(wire[0], wire[frames.HeaderSize:], e.from == frames.FromRelay)
 		}

@@ -46,7 +46,7 @@ func modulus(n int) *big.Int {
 }
 
 func TestCheckKey(t *testing.T) {
-	alice := publicKey(t, "alice")
+	alice := publicKey("alice")
 	e := exponent65537
 	edit := func(at int, to ...byte) []byte { // alice's key with other bytes at a place
 		k := bytes.Clone(alice)
@@ -99,7 +99,7 @@ func TestCheckKey(t *testing.T) {
 }
 
 func TestCheckKeyAtEveryLength(t *testing.T) {
-	alice := publicKey(t, "alice")
+	alice := publicKey("alice")
 	for n := range alice {
 		if frames.DefaultKeys().Check(alice[:n]) == nil {
 			t.Errorf("the first %d bytes of a key pass for a key", n)
@@ -116,7 +116,7 @@ func TestSeedRawKeys(t *testing.T) {
 	if err := seed.Check(old); err != nil {
 		t.Error(err)
 	}
-	if err := seed.Check(publicKey(t, "alice")); err != nil {
+	if err := seed.Check(publicKey("alice")); err != nil {
 		t.Error(err)
 	}
 	if err := seed.Check(append(old, 1)); err == nil {
@@ -132,7 +132,7 @@ func TestSeedRawKeys(t *testing.T) {
 }
 
 func TestAKeyDoesNotPrint(t *testing.T) {
-	key := publicKey(t, "alice")
+	key := publicKey("alice")
 	asJSON, err := json.Marshal(struct{ Key frames.Key }{key})
 	if err != nil {
 		t.Fatal(err)

@@ -31,10 +31,9 @@ type Binding struct {
 
 // Greeting is what both proofs are about: a Hello, its Welcome, and the channel they went over.
 type Greeting struct {
-	Hello    [sha256.Size]byte // of the payload
-	Welcome  [sha256.Size]byte // of the payload; for the relay's proof, without the signature's element
-	Channel  Binding
-	unsigned bool
+	Hello   [sha256.Size]byte // of the payload
+	Welcome [sha256.Size]byte // of the payload; for the relay's proof, without the signature's element
+	Channel Binding
 }
 
 // NewGreeting takes the payloads of a Hello and of its whole Welcome, for the user's proof.
@@ -42,25 +41,14 @@ func NewGreeting(hello, welcome []byte, channel Binding) Greeting {
 	return Greeting{Hello: sha256.Sum256(hello), Welcome: sha256.Sum256(welcome), Channel: channel}
 }
 
-// unsignedGreeting takes the Welcome without its last element, for the relay's proof.
-func unsignedGreeting(hello, welcome []byte, channel Binding) Greeting {
-	g := NewGreeting(hello, welcome, channel)
-	g.unsigned = true
-	return g
-}
-
 // What both signed texts begin with: 64 spaces, as TLS 1.3 does (RFC 8446, 4.4.3), and what the text is for.
 var (
-	loginText = strings.Repeat(" ", 64) + "blubbel login v1\x00"
-	relayText = strings.Repeat(" ", 64) + "blubbel relay v1\x00"
+	loginPurpose = strings.Repeat(" ", 64) + "blubbel login v1\x00"
+	relayPurpose = strings.Repeat(" ", 64) + "blubbel relay v1\x00"
 )
 
 // text returns what is signed but for the key of a login.
-func (g Greeting) text() []byte {
-	purpose := loginText
-	if g.unsigned {
-		purpose = relayText
-	}
+func (g Greeting) text(purpose string) []byte {
 	t := append([]byte(purpose), g.Hello[:]...)
 	t = append(t, g.Welcome[:]...)
 	exported := byte(0)
@@ -73,7 +61,7 @@ func (g Greeting) text() []byte {
 // LoginText returns what a Prove signs (docs/protocol.md, Prove).
 func (g Greeting) LoginText(key Key) []byte {
 	who := key.Fingerprint()
-	return append(g.text(), who[:]...)
+	return append(g.text(loginPurpose), who[:]...)
 }
 
 // pss is the one form of signature that is taken.
@@ -110,8 +98,8 @@ func (id RelayID) String() string { return base64.RawURLEncoding.EncodeToString(
 
 // ParseRelayID reads an id as String writes it.
 func ParseRelayID(s string) (id RelayID, err error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) != len(id) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) != len(id) || RelayID(b).String() != s { // line breaks, or bits behind the last byte
 		return id, errors.New("a relay's id is 43 letters, digits, - and _")
 	}
 	return RelayID(b), nil
@@ -120,10 +108,15 @@ func ParseRelayID(s string) (id RelayID, err error) {
 // signatureElement is the length of a Welcome's last element.
 const signatureElement = 3 + ed25519.SignatureSize
 
-// Sign returns the payload of the Welcome as it answers a Hello with this payload: signed, if the Hello had a nonce.
+// relayText returns what the relay signs: welcome is the payload of its Welcome before the signature's element.
+func relayText(hello, welcome []byte, channel Binding) []byte {
+	return NewGreeting(hello, welcome, channel).text(relayPurpose)
+}
+
+// Sign returns the Welcome with the relay's signature. It answers the Hello with this payload, which is to have a nonce.
 func (f Welcome) Sign(hello []byte, channel Binding, identity ed25519.PrivateKey) Welcome {
 	f.Signature = nil
-	f.Signature = ed25519.Sign(identity, unsignedGreeting(hello, f.Append(nil)[HeaderSize:], channel).text())
+	f.Signature = ed25519.Sign(identity, relayText(hello, f.Append(nil)[HeaderSize:], channel))
 	return f
 }
 
@@ -133,6 +126,5 @@ func SignedBy(id RelayID, hello, welcome []byte, channel Binding) bool {
 	if before < 0 || welcome[before] != 7 || binary.BigEndian.Uint16(welcome[before+1:]) != ed25519.SignatureSize {
 		return false // or it is not its last element: what is behind it would be unsigned
 	}
-	text := unsignedGreeting(hello, welcome[:before], channel).text()
-	return ed25519.Verify(id[:], text, welcome[before+3:])
+	return ed25519.Verify(id[:], relayText(hello, welcome[:before], channel), welcome[before+3:])
 }

@@ -25,18 +25,22 @@ type example struct {
 	frame   frames.Frame // what the bytes say; nil if they are refused
 	bytes   []byte       // of the frame; nil if Append gives them
 	refusal frames.Code  // why they are refused
+
+	about  *greeting // what the proof in the frame is about; nil if that does not matter
+	proves bool      // whether it is valid
 }
 
-// publicKey reads one of testdata/keys, as DER.
-func publicKey(t testing.TB, name string) frames.Key {
-	t.Helper()
+// keyFile reads one of testdata/keys, as DER.
+func keyFile(name string) []byte {
 	text, err := os.ReadFile(filepath.Join("testdata", "keys", name+".pem"))
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	block, _ := pem.Decode(text)
-	return frames.Key(block.Bytes)
+	return block.Bytes
 }
+
+func publicKey(name string) frames.Key { return keyFile(name) }
 
 func raw(t frames.Type, parts ...[]byte) []byte {
 	p := bytes.Join(parts, nil)
@@ -52,8 +56,8 @@ func times(n int) []byte {
 	return b
 }
 
-func examples(t testing.TB) []example {
-	alice, bob, carol := publicKey(t, "alice"), publicKey(t, "bob"), publicKey(t, "carol")
+func examples() []example {
+	alice, bob, carol := publicKey("alice"), publicKey("bob"), publicKey("carol")
 	client, relay := frames.FromClient, frames.FromRelay
 	list := []example{
 		{name: "login-2048", from: client, frame: frames.Login{Key: alice}},
@@ -85,6 +89,40 @@ func examples(t testing.TB) []example {
 			name: "hello-element-of-the-relay", from: client, frame: frames.Hello{},
 			bytes: raw(frames.TypeHello, []byte{4, 0, 1, 0}),
 		},
+		{
+			name: "hello-element-0", from: client, frame: frames.Hello{},
+			bytes: raw(frames.TypeHello, []byte{0, 0, 0, 0, 0, 1, 0}),
+		},
+		{
+			name: "hello-unknown-element-twice", from: client, frame: frames.Hello{},
+			bytes: raw(frames.TypeHello, []byte{8, 0, 0, 8, 0, 1, 7}),
+		},
+		{
+			name: "hello-elements-of-the-relay-twice", from: client, frame: frames.Hello{},
+			bytes: raw(frames.TypeHello, []byte{7, 0, 0, 7, 0, 0, 3, 0, 1, 0, 3, 0, 1, 0}),
+		},
+		{
+			name: "hello-elements-backwards", from: client,
+			frame: frames.Hello{Elements: frames.Elements{Features: 1, Nonce: times(32), Software: "x"}},
+			bytes: raw(frames.TypeHello, []byte{6, 0, 1, 'x', 2, 0, 32}, times(32), []byte{1, 0, 4, 0, 0, 0, 1}),
+		},
+		{
+			name: "hello-software-empty", from: client, frame: frames.Hello{},
+			bytes: raw(frames.TypeHello, []byte{6, 0, 0}),
+		},
+		{
+			name: "hello-features-zero", from: client, frame: frames.Hello{},
+			bytes: raw(frames.TypeHello, []byte{1, 0, 4, 0, 0, 0, 0}),
+		},
+		{name: "hello-features-unknown", from: client, frame: frames.Hello{Elements: frames.Elements{Features: 1<<32 - 1}}},
+		{name: "welcome-empty", from: relay, frame: frames.Welcome{}},
+		{name: "welcome-without-nonce", from: relay, frame: frames.Welcome{Elements: frames.Elements{
+			RelayID: times(32), MaxPayload: 65536, PingInterval: 60, Software: "blubbel-server",
+		}}},
+		{
+			name: "welcome-unknown-element", from: relay, frame: frames.Welcome{Elements: frames.Elements{MaxPayload: 65536}},
+			bytes: raw(frames.TypeHello, []byte{99, 0, 2, 7, 7, 4, 0, 4, 0, 1, 0, 0}),
+		},
 		{name: "welcome", from: relay, frame: frames.Welcome{Elements: frames.Elements{
 			Features: 1, Nonce: times(32), RelayID: times(32), MaxPayload: 65536, PingInterval: 60,
 			Software: "blubbel-server", Signature: times(64),
@@ -96,6 +134,7 @@ func examples(t testing.TB) []example {
 		{name: "pong-from-relay", from: relay, frame: frames.Pong(times(8))},
 		{name: "end", from: client, frame: frames.EndSession{Peer: bob, Reason: "good night"}},
 		{name: "end-from-peer", from: relay, frame: frames.EndSession{Peer: alice, Reason: ""}},
+		{name: "end-reason-longest", from: client, frame: frames.EndSession{Peer: bob, Reason: strings.Repeat("ab", 128)}},
 		{name: "presence-online", from: relay, frame: frames.Presence{Online: true, Peer: bob}},
 		{name: "presence-gone", from: relay, frame: frames.Presence{Peer: bob}},
 		{name: "restarting", from: relay, frame: frames.Restarting{ReconnectIn: 1500, KeepTryingFor: 60000}},
@@ -112,6 +151,23 @@ func examples(t testing.TB) []example {
 		{name: "refused-ping-of-seven-bytes", from: client, bytes: raw(frames.TypePing, times(7)), refusal: frames.Malformed},
 		{name: "refused-element-twice", from: client, bytes: raw(frames.TypeHello, []byte{1, 0, 4, 0, 0, 0, 1, 1, 0, 4, 0, 0, 0, 1}), refusal: frames.Malformed},
 		{name: "refused-element-cut-off", from: client, bytes: raw(frames.TypeHello, []byte{1, 0, 4, 0}), refusal: frames.Malformed},
+		{name: "refused-element-behind-cut-off", from: client, bytes: raw(frames.TypeHello, []byte{1, 0, 4, 0, 0, 0, 1, 6, 0}), refusal: frames.Malformed},
+		{name: "refused-element-length-65535", from: client, bytes: raw(frames.TypeHello, []byte{99, 255, 255, 7}), refusal: frames.Malformed},
+		{name: "refused-features-of-five-bytes", from: client, bytes: raw(frames.TypeHello, []byte{1, 0, 5, 0, 0, 0, 0, 1}), refusal: frames.Malformed},
+		{name: "refused-nonce-empty", from: client, bytes: raw(frames.TypeHello, []byte{2, 0, 0}), refusal: frames.Malformed},
+		{name: "refused-nonce-of-31-bytes", from: client, bytes: raw(frames.TypeHello, []byte{2, 0, 31}, times(31)), refusal: frames.Malformed},
+		{name: "refused-software-twice", from: client, bytes: raw(frames.TypeHello, []byte{6, 0, 0, 6, 0, 0}), refusal: frames.Malformed},
+		{name: "refused-welcome-relay-id-of-33-bytes", from: relay, bytes: raw(frames.TypeHello, []byte{3, 0, 33}, times(33)), refusal: frames.Malformed},
+		{name: "refused-welcome-signature-twice", from: relay, bytes: raw(frames.TypeHello, []byte{7, 0, 64}, times(64), []byte{7, 0, 64}, times(64)), refusal: frames.Malformed},
+		{name: "refused-welcome-signature-of-63-bytes", from: relay, bytes: raw(frames.TypeHello, []byte{7, 0, 63}, times(63)), refusal: frames.Malformed},
+		{name: "refused-reason-too-long", from: client, bytes: raw(frames.TypeEnd, bob, bytes.Repeat([]byte("a"), 257)), refusal: frames.Malformed},
+		{name: "refused-end-without-key", from: client, bytes: raw(frames.TypeEnd), refusal: frames.Malformed},
+		{name: "refused-prove-without-key", from: client, bytes: raw(frames.TypeProve, times(256)), refusal: frames.Malformed},
+		{name: "refused-prove-from-relay", from: relay, bytes: raw(frames.TypeProve, alice, times(256)), refusal: frames.Unsupported},
+		{name: "refused-presence-of-state-2", from: relay, bytes: raw(frames.TypePresence, []byte{2}, bob), refusal: frames.Malformed},
+		{name: "refused-presence-from-client", from: client, bytes: raw(frames.TypePresence, []byte{1}, bob), refusal: frames.Unsupported},
+		{name: "refused-restarting-of-seven-bytes", from: relay, bytes: raw(frames.TypeRestarting, times(7)), refusal: frames.Malformed},
+		{name: "refused-restarting-from-client", from: client, bytes: raw(frames.TypeRestarting, times(8)), refusal: frames.Unsupported},
 		{name: "refused-length-4-gib", from: client, bytes: []byte{4, 0xff, 0xff, 0xff, 0xff}, refusal: frames.TooLarge},
 		{name: "refused-login-pkcs1", from: client, bytes: raw(frames.TypeLogin, alice[24:]), refusal: frames.BadKey},
 		{name: "refused-login-pem", from: client, bytes: raw(frames.TypeLogin, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: alice})), refusal: frames.BadKey},
@@ -126,7 +182,7 @@ func examples(t testing.TB) []example {
 		name := fmt.Sprintf("error-%02d-%s", code, strings.ToLower(strings.ReplaceAll(code.String(), "_", "-")))
 		list = append(list, example{name: name, from: relay, frame: e})
 	}
-	return list
+	return append(list, proofs()...)
 }
 
 func (e example) wire() []byte {
@@ -190,6 +246,9 @@ func (e example) header() string {
 	case frames.Welcome:
 		elements(f.Elements)
 	}
+	if e.about != nil {
+		e.proofHeader(put, blob)
+	}
 	from := [...]string{"client", "relay"}[e.from]
 	valid := "yes"
 	if e.refusal != 0 {
@@ -227,7 +286,7 @@ func decode(from frames.Side, wire []byte) (frames.Frame, error) {
 }
 
 func TestVectors(t *testing.T) {
-	for _, e := range examples(t) {
+	for _, e := range examples() {
 		t.Run(e.name, func(t *testing.T) {
 			path := filepath.Join("testdata", "vectors", e.name+".txt")
 			if *update {
@@ -245,11 +304,12 @@ func TestVectors(t *testing.T) {
 				t.Fatal(err)
 			}
 			frame, err := decode(e.from, wire)
-			got := example{from: e.from, bytes: wire}
+			got := example{from: e.from, bytes: wire, about: e.about}
 			if refusal, ok := errors.AsType[*frames.Refusal](err); ok {
 				got.refusal = refusal.Code
 			} else {
 				got.frame = frame
+				got.proves = proves(frame, wire[frames.HeaderSize:], e.about)
 			}
 			if got := got.header(); got != header+"\n" {
 				t.Errorf("decoded:\n%s\nthe file says:\n%s", got, header)
@@ -263,7 +323,7 @@ func TestVectors(t *testing.T) {
 
 func TestEveryVectorFileIsListed(t *testing.T) {
 	listed := map[string]bool{"README.md": true}
-	for _, e := range examples(t) {
+	for _, e := range examples() {
 		listed[e.name+".txt"] = true
 	}
 	files, err := os.ReadDir(filepath.Join("testdata", "vectors"))
@@ -280,7 +340,7 @@ func TestEveryVectorFileIsListed(t *testing.T) {
 func TestEveryTypeAndCodeHasAVector(t *testing.T) {
 	types := map[frames.Side]map[frames.Type]bool{frames.FromClient: {}, frames.FromRelay: {}}
 	codes := map[frames.Code]bool{}
-	for _, e := range examples(t) {
+	for _, e := range examples() {
 		if e.frame == nil {
 			continue
 		}

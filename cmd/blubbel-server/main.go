@@ -1,8 +1,9 @@
 // Command blubbel-server is the relay as a daemon.
 //
-// It listens where --listen says, logs to standard error, and stops on SIGINT or SIGTERM: what was under way is settled,
-// clients are told, and it exits with code 0. A second signal ends it at once. SIGHUP has it read its TLS certificate again.
-// Whatever keeps it from starting is one line on standard error and exit code 1.
+// It keeps what must survive a restart in the folder that --state names, listens where --listen says, logs to standard error, and stops on
+// SIGINT or SIGTERM: what was under way is settled, clients are told, and it exits with code 0. A second signal ends it at once. SIGHUP has
+// it read its TLS certificate and its list of allowed keys again. Whatever keeps it from starting is one line on standard error and exit
+// code 1.
 package main
 
 import (
@@ -26,12 +27,13 @@ func main() {
 
 // run is main but for the process: it serves until ctx ends, and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	options, err := parse(args, stdout)
+	_, command, err := parse(args, stdout)
 	switch {
 	case errors.Is(err, errAnswered):
 		return 0
 	case err == nil:
-		err = serve(ctx, options, stderr)
+		command.BindTo(ctx, (*context.Context)(nil))
+		err = command.Run(streams{out: stdout, err: stderr})
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "blubbel-server: %v\n", err)
@@ -40,27 +42,54 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// streams are where the program writes.
+type streams struct {
+	out io.Writer // what was asked for
+	err io.Writer // the log
+}
+
+// commands are what the program can do.
+type commands struct {
+	Relay options `cmd:"" name:"run" default:"withargs" help:"Run the relay. This is what happens if no command is named."`
+	Unpin unpin   `cmd:"" help:"Forget that a key has proved possession, so that it opens without proof again. The relay must not be running. Do it as the user that the relay runs as."`
+}
+
 // errAnswered says that the arguments asked for something that was printed, such as help.
 var errAnswered = errors.New("answered")
 
-func parse(args []string, stdout io.Writer) (options options, err error) {
+// parse returns the commands, and which of them was meant.
+func parse(args []string, stdout io.Writer) (c *commands, command *kong.Context, err error) {
 	answered := false
-	parser, err := kong.New(&options,
+	c = &commands{}
+	parser, err := kong.New(c,
 		kong.Name("blubbel-server"),
 		kong.Description("Relays end-to-end encrypted messages between people who know each other's public keys."),
 		kong.Writers(stdout, stdout),
 		kong.Exit(func(int) { answered = true }),
-		kong.Vars{"version": version()}, defaults(), groups(),
+		kong.Vars{"version": version()}, defaults(), groups(), kong.Help(help),
 	)
 	if err != nil {
-		return options, err
+		return nil, nil, err
 	}
-	_, err = parser.Parse(args)
+	command, err = parser.Parse(args)
 	if answered {
-		return options, errAnswered
+		return nil, nil, errAnswered
 	}
 	if err != nil {
-		return options, fmt.Errorf("%w (see blubbel-server --help)", err)
+		return nil, nil, fmt.Errorf("%w (see blubbel-server --help)", err)
 	}
-	return options, nil
+	return c, command, nil
+}
+
+// help prints the help of the command that runs the relay, too, where no command is named.
+func help(o kong.HelpOptions, c *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(o, c); err != nil || c.Selected() != nil {
+		return err
+	}
+	relay, err := kong.Trace(c.Kong, []string{"run"})
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintln(c.Stdout)
+	return kong.DefaultHelpPrinter(o, relay)
 }

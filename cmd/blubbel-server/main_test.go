@@ -25,6 +25,7 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
+	t.Chdir(t.TempDir()) // where the state folder is
 	for _, c := range []struct{ args, says string }{
 		{"--listen " + taken.Addr().String(), "cannot listen on " + taken.Addr().String() + ": another program does; choose another with --listen"},
 		{"--listen 8000", "host:port"},
@@ -47,6 +48,11 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 		{"--login-time 0s", "--login-time is 0; leave it out for the default"},
 		{"--silence off", "--silence: expected duration"},
 		{"--drain-time 0s", "--drain-time is 0s; it must be at least 10ms"},
+		{"--login-proof never", `--login-proof must be one of "sticky","required"`},
+		{"--allow-keys nowhere", "cannot read the allowed keys: open nowhere: "},
+		{"unpin", `expected "<fingerprint>"`},
+		{"unpin 22", `"22" is not a fingerprint; expected are 64 hexadecimal digits`},
+		{"unpin --state nowhere " + strings.Repeat("ab", 32), "there is no store in nowhere; name the relay's folder with --state"},
 	} {
 		t.Run(c.args, func(t *testing.T) { isOneClearLine(t, c.args, c.says) })
 	}
@@ -144,11 +150,11 @@ func TestHelpAndVersion(t *testing.T) {
 
 // Every limit of supervisor.Config is a flag, with its default.
 func TestEveryLimitIsAFlag(t *testing.T) {
-	o, err := parse(nil, os.Stdout)
+	c, _, err := parse(nil, os.Stdout)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := o.limits.config()
+	got, err := c.Relay.limits.config()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,15 +178,16 @@ func TestLimitsByRateMayBeOff(t *testing.T) {
 		if group := field.Tag.Get("group"); group != "rates" || field.Type == reflect.TypeFor[time.Duration]() {
 			continue
 		}
-		o, err := parse([]string{flagName(field.Name) + "=off"}, os.Stdout)
+		parsed, _, err := parse([]string{flagName(field.Name) + "=off"}, os.Stdout)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		if _, err := o.relay(logrus.NewEntry(logrus.New())); err != nil {
-			t.Error(err)
+		c, err := parsed.Relay.config(logrus.NewEntry(logrus.New()))
+		if _, invalid := supervisor.New(c); err != nil || invalid != nil {
+			t.Error(err, invalid)
 		}
-		if is := fmt.Sprint(reflect.ValueOf(o.limits).FieldByName(field.Name)); is != "-1" && is != "off" && is != "-1ns" {
+		if is := fmt.Sprint(reflect.ValueOf(parsed.Relay.limits).FieldByName(field.Name)); is != "-1" && is != "off" && is != "-1ns" {
 			t.Errorf("%s is %s", field.Name, is)
 		}
 	}
@@ -189,6 +196,7 @@ func TestLimitsByRateMayBeOff(t *testing.T) {
 func TestServeSaysWhereItListensAndStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var log lines
+	t.Chdir(t.TempDir()) // where the state folder is
 	args := strings.Fields("--listen 127.0.0.1:0 --listen tcp://127.0.0.1:0 --log-format json --rate-limits off")
 	ended := make(chan int, 1)
 	go func() { ended <- run(ctx, args, os.Stdout, &log) }()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/term"
 
+	"github.com/mdeiml/blubbel-server/frames"
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
@@ -26,6 +28,8 @@ type options struct {
 	DrainTime   time.Duration    `help:"When it is told to stop: how long to wait until everything under way is settled." default:"10s"`
 	Version     kong.VersionFlag `help:"Print the version."`
 	certificates
+	access
+	stateFolder
 	limits
 }
 
@@ -40,13 +44,30 @@ func (o options) Validate() error {
 	return nil
 }
 
-// relay makes the relay that the options ask for.
-func (o options) relay(log *logrus.Entry) (*supervisor.Relay, error) {
+// Run implements the command.
+func (o options) Run(ctx context.Context, s streams) error { return serve(ctx, o, s.err) }
+
+// config returns what the flags say about the relay, but for what is read from files.
+func (o options) config(log *logrus.Entry) (supervisor.Config, error) {
 	c, err := o.limits.config()
+	c.Log, c.SeedRawKeys, c.NoRateLimits, c.LoginProof = log, o.SeedRawKeys, o.RateLimits == "off", o.LoginProof
+	return c, err
+}
+
+// relay makes the relay that the options ask for.
+func (o options) relay(log *logrus.Entry, home *state) (*supervisor.Relay, error) {
+	c, err := o.config(log)
 	if err != nil {
 		return nil, err
 	}
-	c.Log, c.SeedRawKeys, c.NoRateLimits = log, o.SeedRawKeys, o.RateLimits == "off"
+	c.Identity, c.Store = home.identity, home.store
+	if o.AllowKeys != "" {
+		home.allowed, err = readAllowed(o.AllowKeys, frames.Keys{MinBits: c.MinKeyBits, MaxBits: c.MaxKeyBits, SeedRaw: c.SeedRawKeys}, log)
+		if err != nil {
+			return nil, err
+		}
+		c.Allow = home.allowed.allows
+	}
 	return supervisor.New(c)
 }
 

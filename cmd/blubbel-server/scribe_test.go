@@ -14,6 +14,7 @@ import (
 )
 
 func TestALogThatNobodyReadsKeepsNothingFromStopping(t *testing.T) {
+	t.Chdir(t.TempDir()) // where the state folder is
 	_, unread := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

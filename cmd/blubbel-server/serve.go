@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,28 +21,45 @@ import (
 // serve runs a relay until ctx ends, or until it cannot accept any more.
 func serve(ctx context.Context, o options, stderr io.Writer) error {
 	log, written := o.logger(stderr)
+	written = sync.OnceFunc(written)
 	defer written()
-	relay, err := o.relay(log)
+	home, err := o.openState(log, fatal(log, written, os.Exit))
+	if err != nil {
+		return err
+	}
+	defer home.close(log)
+	relay, err := o.relay(log, home)
 	if err != nil {
 		return explain(err)
 	}
+	return o.serve(ctx, relay, home, log)
+}
+
+// serve is serve when there is a relay.
+func (o options) serve(ctx context.Context, relay *supervisor.Relay, home *state, log *logrus.Entry) error {
 	encryption, listeners, err := o.listeners(ctx, log)
 	if err != nil {
 		return err
 	}
-	defer reloadAtHangup(log, encryption.reloaders())()
+	defer reloadAtHangup(log, append(encryption.reloaders(), home.reloaders()...))()
 	if _, err := relay.Spawn(supervisor.NewSystem(log).Root, "relay"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go giveBack(ctx, relay) // ends with ctx
+	go giveBack(ctx, relay)         // ends with ctx
+	go expire(ctx, home.store, log) // ends with ctx
+	if home.allowed != nil {
+		go home.allowed.watch(ctx, relay.Recheck) // ends with ctx
+	}
 	encryption.begin(ctx, log)
 	served := make(chan error)
 	for _, ln := range listeners {
 		go func() { served <- relay.Serve(ctx, ln) }() // ends with ctx
 	}
-	log.WithField("listen", addresses(listeners)).Info("relay ready")
+	log.WithFields(logrus.Fields{
+		"listen": addresses(listeners, place), "address": addresses(listeners, home.reachable),
+	}).Info("relay ready")
 	var failed error
 	for range listeners {
 		failed = errors.Join(failed, <-served)
@@ -64,7 +82,7 @@ func stop(relay *supervisor.Relay, within time.Duration, log *logrus.Entry) {
 
 // listeners gets ready what the tls:// listeners need, and opens all the listeners, or none.
 func (o options) listeners(ctx context.Context, log *logrus.Entry) (encryption, []net.Listener, error) {
-	encryption, err := o.certificates.open(ctx, o.Listen, "blubbel-state", log)
+	encryption, err := o.certificates.open(ctx, o.Listen, o.State, log)
 	if err != nil {
 		return encryption, nil, err
 	}
@@ -103,10 +121,11 @@ func advise(a address, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w", a, err)
 }
 
-func addresses(listeners []net.Listener) string {
+// addresses are where the listeners are, as this says it.
+func addresses(listeners []net.Listener, say func(net.Listener) string) string {
 	var list []string
 	for _, ln := range listeners {
-		list = append(list, place(ln))
+		list = append(list, say(ln))
 	}
 	return strings.Join(list, ",")
 }
@@ -120,4 +139,12 @@ func place(ln net.Listener) string {
 		return "tls://" + ln.Addr().String()
 	}
 	return ln.Addr().String()
+}
+
+// scheme is how clients are to speak with a listener.
+func scheme(ln net.Listener) string {
+	if _, ok := ln.(overTLS); ok {
+		return "blubbels"
+	}
+	return "blubbel"
 }

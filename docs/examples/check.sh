@@ -1,19 +1,24 @@
 #!/bin/sh
-# check.sh HOST:PORT [FILE]: sends FILE through the relay at HOST:PORT, from one blubbel.py to
-# another, and compares what arrived byte for byte. Prints one line; exits 0 if it is the same,
-# 1 if not. Without FILE it makes a text of 3 MB. It takes 30 s at most.
+# check.sh [--prove KEY] HOST:PORT [FILE]: sends FILE through the relay at HOST:PORT, from one
+# blubbel.py to another, and compares what arrived byte for byte. Prints one line; exits 0 if it is
+# the same, 1 if not. Without FILE it makes a text of 3 MB. It takes 30 s at most.
+#
+# With --prove a hello.py logs in meanwhile with a proof of the private KEY, and stays for 7 s: a
+# relay that pings every 2 s closes who does not answer sooner than that.
 
-[ $# -ge 1 ] && [ $# -le 2 ] || { echo "usage: check.sh HOST:PORT [FILE]" >&2; exit 1; }
+key= proven=
+[ "$1" != --prove ] || { key=$2; shift $(($# < 2 ? $# : 2)); }
+[ $# -ge 1 ] && [ $# -le 2 ] || { echo "usage: check.sh [--prove KEY] HOST:PORT [FILE]" >&2; exit 1; }
 relay=$1
 file=$2
 client=$(dirname "$0")/blubbel.py
-receiver= sender= watchdog=
+receiver= sender= prover= watchdog=
 tmp=$(mktemp -d) || exit 1
 
 cleanup() {
     trap '' HUP INT TERM ALRM
     # The watchdog goes first, so that it cannot speak up any more.
-    for pid in $watchdog $sender $receiver; do
+    for pid in $watchdog $sender $receiver $prover; do
         kill "$pid" 2>/dev/null
         wait "$pid" 2>/dev/null
     done
@@ -49,6 +54,12 @@ fi
 case $file in -*) file=./$file ;; esac
 [ -r "$file" ] || fail "cannot read $file"
 
+if [ -n "$key" ]; then
+    python3 "$(dirname "$0")/hello.py" --relay "$relay" --prove "$key" --stay 7 \
+        </dev/null >"$tmp/hello.out" 2>"$tmp/hello.err" &
+    prover=$!
+fi
+
 python3 "$client" receive --relay "$relay" --key-out "$tmp/bob.der" \
     </dev/null >"$tmp/out" 2>"$tmp/receive.err" &
 receiver=$!
@@ -73,4 +84,11 @@ status=$?
 receiver=
 [ $status -eq 0 ] || fail "receiver: $(tail -n 1 "$tmp/receive.err")"
 cmp -s "$file" "$tmp/out" || fail "what arrived differs from $file"
-echo "check: ok, $(tail -n 1 "$tmp/send.err"), compared"
+if [ -n "$prover" ]; then
+    wait "$prover"
+    status=$?
+    prover=
+    [ $status -eq 0 ] || fail "$(tail -n 1 "$tmp/hello.err")"
+    proven="; proven, $(tail -n 1 "$tmp/hello.out")"
+fi
+echo "check: ok, $(tail -n 1 "$tmp/send.err"), compared$proven"

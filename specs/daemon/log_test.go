@@ -9,7 +9,7 @@ import (
 
 // Whoever reads the log may end before the daemon, which stops in good order all the same.
 func TestLogWhoseReaderIsGone(t *testing.T) {
-	command := exec.Command(built, "--listen", "127.0.0.1:0")
+	command := exec.Command(built, "--listen", "127.0.0.1:0", "--state", t.TempDir())
 	log, err := command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/store"
+	"github.com/mdeiml/blubbel-server/store/disk"
+)
+
+// stateFolder is where the relay keeps what must survive a restart.
+type stateFolder struct {
+	State string `help:"Folder with what must survive a restart: who the relay is (file identity), and which keys are pinned (folder store). It is ${default} if not named." default:"./blubbel-state" placeholder:"DIR"`
+}
+
+// storeFolder is where the store is.
+func (f stateFolder) storeFolder() string { return filepath.Join(f.State, "store") }
+
+// openStore opens the store, and makes it where there is none.
+func (f stateFolder) openStore(o disk.Options) (*disk.Store, error) {
+	opened, err := disk.Open(f.storeFolder(), o)
+	if errors.Is(err, disk.ErrLocked) {
+		return nil, fmt.Errorf("another relay has the state folder %s open: stop it first, or choose another folder with --state", f.State)
+	}
+	return opened, err
+}
+
+// state is what survives a restart.
+type state struct {
+	identity ed25519.PrivateKey
+	store    *disk.Store
+	allowed  *allowed // by the file of --allow-keys; none without it
+}
+
+// openState opens the folder. Nobody else has it until the state is closed.
+func (f stateFolder) openState(log *logrus.Entry, fatal func(string, ...any)) (*state, error) {
+	opened, err := f.openStore(disk.Options{Fatal: fatal, Error: func(format string, args ...any) {
+		log.WithField("cause", fmt.Sprintf(format, args...)).Warn("something is wrong with the store")
+	}})
+	if err != nil {
+		return nil, err
+	}
+	identity, err := f.identity()
+	if err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return &state{identity: identity, store: opened}, nil
+}
+
+func (s *state) close(log *logrus.Entry) {
+	if err := s.store.Close(); err != nil {
+		log.WithError(err).Error("the store was not closed")
+	}
+}
+
+// reloaders are what SIGHUP has read again.
+func (s *state) reloaders() []reloader {
+	if s.allowed == nil {
+		return nil
+	}
+	return []reloader{{"allowed keys", s.allowed.reload}}
+}
+
+// relayID is who the relay is.
+func (s *state) relayID() frames.RelayID {
+	return frames.RelayID(s.identity[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
+}
+
+// reachable is the address that clients are to be given: with it they know the relay when they see it.
+func (s *state) reachable(ln net.Listener) string {
+	return fmt.Sprintf("%s://%v@%s", scheme(ln), s.relayID(), ln.Addr())
+}
+
+// identity reads the relay's key, and makes it at the first start.
+func (f stateFolder) identity() (ed25519.PrivateKey, error) {
+	name := filepath.Join(f.State, "identity")
+	text, err := os.ReadFile(name) //nolint:gosec // the operator says where
+	if errors.Is(err, fs.ErrNotExist) {
+		return newIdentity(name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read who the relay is: %w; give the file to the user that the relay runs as", err)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read who the relay is: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("others can read the relay's key; forbid it with: chmod 600 %s", name)
+	}
+	return parseIdentity(name, text)
+}
+
+const identityBlock = "PRIVATE KEY"
+
+func parseIdentity(name string, text []byte) (ed25519.PrivateKey, error) {
+	if block, _ := pem.Decode(text); block != nil && block.Type == identityBlock {
+		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+		if key, ok := parsed.(ed25519.PrivateKey); err == nil && ok {
+			return key, nil
+		}
+	}
+	return nil, fmt.Errorf("%s is not an Ed25519 key (PKCS #8, in PEM): put a copy of it back; or move it away for a new one, with which the relay's address changes", name)
+}
+
+// newIdentity makes a key, and the file with it: either all of it is there, or nothing.
+func newIdentity(name string) (ed25519.PrivateKey, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeWhole(name, pem.EncodeToMemory(&pem.Block{Type: identityBlock, Bytes: der})); err != nil {
+		return nil, fmt.Errorf("cannot write who the relay is: %w", err)
+	}
+	return key, nil
+}
+
+// writeWhole writes a file that is there as a whole, or not at all, even if the power fails.
+func writeWhole(name string, text []byte) error {
+	draft := name + ".new"                                                     // only who has the folder open writes there; what was left there by a crash is written over
+	file, err := os.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator says where
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(draft))
+	}
+	if err := os.Rename(draft, name); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(name))
+}
+
+// syncFolder makes what was renamed in a folder durable. On Windows folders cannot be synced.
+func syncFolder(name string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	folder, err := os.Open(name) //nolint:gosec // the operator says where
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// exitStore is the exit code when the store cannot go on. It is EX_SOFTWARE of sysexits.
+const exitStore = 70
+
+// fatal returns what is to be called when the store cannot go on. Nothing else is done in good order then: whoever waits for a pin must not be told
+// that it is kept.
+func fatal(log *logrus.Entry, written func(), exit func(int)) func(string, ...any) {
+	return func(format string, args ...any) {
+		log.WithField("cause", fmt.Sprintf(format, args...)).Error("the store cannot go on; the relay ends")
+		written()
+		exit(exitStore)
+	}
+}
+
+const (
+	pinLife     = 366 * 24 * time.Hour // a year, and a day because a pin's time is no more exact
+	expireEvery = 24 * time.Hour
+)
+
+// expire forgets old pins, at once and every day, until ctx ends.
+func expire(ctx context.Context, pins store.Store, log *logrus.Entry) {
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	for {
+		n, err := pins.Expire(time.Now().Add(-pinLife))
+		switch {
+		case ctx.Err() != nil: // the store may be closed already
+			return
+		case err != nil:
+			log.WithError(err).Warn("old pins were not forgotten")
+		case n > 0:
+			log.WithField("pins", n).Info("old pins forgotten")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
