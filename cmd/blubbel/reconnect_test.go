@@ -22,21 +22,23 @@ func pinned(hostPort string, id frames.RelayID) string {
 
 // gate forwards connections to a relay, and can cut them.
 type gate struct {
-	address string
-	mu      sync.Mutex
-	open    []net.Conn
-	passed  int // bytes, to the relay
-	cuts    []int
+	address  string
+	silent   bool // the relay does not notice, as when a network vanishes
+	mu       sync.Mutex
+	open     []net.Conn
+	silenced []net.Conn // on the relay's side, until the test's end
+	passed   int        // bytes, to the relay
+	cuts     []int
 }
 
 // startGate forwards until the test's end, and cuts all connections whenever so many bytes have gone to the relay.
-func startGate(t *testing.T, relay string, cuts ...int) *gate {
+func startGate(t *testing.T, relay string, silent bool, cuts ...int) *gate {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{address: ln.Addr().String(), cuts: cuts}
+	g := &gate{address: ln.Addr().String(), silent: silent, cuts: cuts}
 	var all sync.WaitGroup
 	all.Go(func() { // ends with the listener
 		for {
@@ -50,13 +52,30 @@ func startGate(t *testing.T, relay string, cuts ...int) *gate {
 				continue
 			}
 			g.mu.Lock()
-			g.open = append(g.open, in, out)
+			g.open = append(g.open, in)
+			if silent {
+				g.silenced = append(g.silenced, out)
+			} else {
+				g.open = append(g.open, out)
+			}
 			g.mu.Unlock()
 			all.Go(func() { _, _ = io.Copy(in, out); _ = in.Close() }) // both end with the connection
-			all.Go(func() { _, _ = io.Copy(io.MultiWriter(out, g), in); _ = out.Close() })
+			all.Go(func() {
+				_, _ = io.Copy(io.MultiWriter(out, g), in)
+				if !silent {
+					_ = out.Close()
+				}
+			})
 		}
 	})
-	t.Cleanup(func() { ln.Close(); g.cut(); all.Wait() })
+	t.Cleanup(func() {
+		ln.Close()
+		g.cut()
+		for _, c := range g.silenced {
+			_ = c.Close()
+		}
+		all.Wait()
+	})
 	return g
 }
 
@@ -85,27 +104,28 @@ func (g *gate) cut() {
 }
 
 func TestAPipeCarriesTheTextByteForByteOverConnectionsThatBreak(t *testing.T) {
-	text := strings.Repeat("Grüße aus Köln 👋\n\n\x00\xff\r\n", 40_000)
-	folder := keys(t)
-	address, _ := startRelay(t)
-	file := func(name string) string { return filepath.Join(folder, name) }
-	var cuts []int
-	for n := range 4 {
-		cuts = append(cuts, 20_000+n*250_000)
+	for name, silent := range map[string]bool{"and the relay notices": false, "and the relay does not": true} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Repeat("Grüße aus Köln 👋\n\n\x00\xff\r\n", 40_000)
+			folder := keys(t)
+			address, _ := startRelay(t)
+			file := func(name string) string { return filepath.Join(folder, name) }
+			alices := startGate(t, address, silent, 20_000, 300_000, 600_000)
+			bobs := startGate(t, address, silent, 4_000, 6_000)
+			bob := start(t, nil, "listen", "--once", "--key", file("bob.pem"), "--peer", file("alice.pub"), "--relay", bobs.address)
+			bob.err.says(t, "listening")
+			alice := start(t, strings.NewReader(text), "chat", "--key", file("alice.pem"), "--peer", file("bob.pub"), "--relay", alices.address)
+			alice.ends(t, exitOK)
+			bob.ends(t, exitOK)
+			if bob.out.String() != text {
+				t.Errorf("what arrived differs: %d bytes, not %d", len(bob.out.String()), len(text))
+			}
+			if n := strings.Count(alice.err.String(), "connected again"); n < 2 {
+				t.Errorf("Alice connects again %d times: %s", n, alice.err)
+			}
+			bob.err.says(t, "connected again")
+		})
 	}
-	alices, bobs := startGate(t, address, cuts...), startGate(t, address, 4_000, 6_000)
-	bob := start(t, nil, "listen", "--once", "--key", file("bob.pem"), "--peer", file("alice.pub"), "--relay", bobs.address)
-	bob.err.says(t, "listening")
-	alice := start(t, strings.NewReader(text), "chat", "--key", file("alice.pem"), "--peer", file("bob.pub"), "--relay", alices.address)
-	alice.ends(t, exitOK)
-	bob.ends(t, exitOK)
-	if bob.out.String() != text {
-		t.Errorf("what arrived differs: %d bytes, not %d", len(bob.out.String()), len(text))
-	}
-	if n := strings.Count(alice.err.String(), "connected again"); n < 2 {
-		t.Errorf("Alice connects again %d times: %s", n, alice.err)
-	}
-	bob.err.says(t, "connected again")
 }
 
 func TestWhoeverLogsInElsewhereIsNotFought(t *testing.T) {
