@@ -39,6 +39,7 @@ type connection struct {
 	hello   []byte
 	welcome []byte
 	said    []frames.Type // what it has sent
+	pongs   []frames.Pong
 }
 
 // verdict is what becomes of a frame: forwarded, refused with a code, or swallowed.
@@ -183,6 +184,8 @@ func (r *relay) handle(c *connection, number uint64, f frames.Raw) {
 		if !r.deaf {
 			c.send(frames.Pong(d))
 		}
+	case frames.Pong:
+		c.pongs = append(c.pongs, d)
 	case frames.Prove:
 		v := verdict(frames.ProofInvalid)
 		if frames.NewGreeting(c.hello, c.welcome, frames.Binding{}).Proven(d) {

@@ -325,3 +325,23 @@ func TestAnAnswerToAnEarlierQuestionSettlesNothing(t *testing.T) {
 		t.Error("they are never sure again")
 	}
 }
+
+// TestAPeerWhoDoesNotResumeIsSilent has Bob answer as if he knew nothing of Resume.
+func TestAPeerWhoDoesNotResumeIsSilent(t *testing.T) {
+	c := newCouple(t)
+	c.settle()
+	c.alice.resume(c.now)
+	c.send(c.alice)
+	if err := c.deliver(c.alice); err != nil {
+		t.Fatal(err)
+	}
+	c.bob.unsure, c.bob.says, c.bob.owes = false, 0, true
+	c.send(c.bob)
+	if err := c.deliver(c.bob); err != nil {
+		t.Fatal(err)
+	}
+	c.now = c.alice.deadline(c.now)
+	if err := c.alice.overdue(c.now); !errors.Is(err, ErrSilent) {
+		t.Errorf("Alice notices %v", err)
+	}
+}
