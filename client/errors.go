@@ -20,8 +20,9 @@ type Refused struct {
 // Error names the request and the code, and says in our words what it means; in the relay's, quoted, where it knows more.
 func (r *Refused) Error() string {
 	text := r.Code.Text()
-	atTheDoor := r.Code == frames.Limit && (r.Request == 0 || r.Request == frames.TypeLogin || r.Request == frames.TypeProve)
-	if text == "" || atTheDoor { // a code of a later version; or too many connections, of one kind or another
+	atTheDoor := r.Code == frames.Limit && (r.Request == 0 || r.Request == frames.TypeLogin || r.Request == frames.TypeProve) ||
+		r.Code == frames.Unsupported && r.Request == 0
+	if text == "" || atTheDoor { // a code of a later version; too many connections, of one kind or another; or no TLS
 		text = strconv.Quote(r.Text)
 	}
 	if r.Request == 0 {

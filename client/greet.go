@@ -36,21 +36,21 @@ func (c *Client) Relay() Relay {
 
 // WrongRelay is the error if the relay is not the one it should be. Nothing but a Hello was said to it.
 type WrongRelay struct {
-	Want frames.RelayID // the id in the address; zeros if there is none
-	Said frames.RelayID // whom the relay says to be; zeros if it does not say
+	Pinned bool           // the address has an id,
+	Want   frames.RelayID // this
+	Said   frames.RelayID // whom the relay says to be; zeros if it does not say
 	// Forged: its signature is missing or does not hold on this connection, so it may be anybody.
 	Forged bool
 }
 
 // Error says what is wrong with it.
 func (w *WrongRelay) Error() string {
-	none := frames.RelayID{}
 	switch {
-	case w.Said == none && w.Want != none:
+	case w.Pinned && w.Said == (frames.RelayID{}):
 		return "the relay at this address cannot prove that it is the one named there: it does not say who it is"
-	case w.Want != none && w.Said != w.Want:
+	case w.Pinned && w.Said != w.Want:
 		return fmt.Sprintf("this is not the relay of that address: it says that it is %s", w.Said)
-	case w.Want != none:
+	case w.Pinned:
 		return "the relay says that it is the one of that address, and cannot prove it on this connection: " +
 			"somebody in between forwards what is said, or pretends to be the relay"
 	}
@@ -107,7 +107,7 @@ func (c *Client) ungreeted(err error) error {
 	case !IsRefused(err, frames.Unsupported):
 		return err
 	case c.address.Pinned:
-		return fmt.Errorf("%w (%w)", &WrongRelay{Want: c.address.ID, Forged: true}, ErrOldRelay)
+		return fmt.Errorf("%w (%w)", &WrongRelay{Pinned: true, Want: c.address.ID, Forged: true}, ErrOldRelay)
 	}
 	return ErrOldRelay
 }
@@ -134,14 +134,14 @@ func (l *link) check(a Address, w frames.Welcome, payload []byte) (r Relay, err 
 		Software: w.Software, MaxPayload: int(w.MaxPayload), PingInterval: time.Duration(w.PingInterval) * time.Second,
 		Presence: w.Features&presenceBit != 0,
 	}
-	wrong := &WrongRelay{Want: a.ID, Forged: true}
+	wrong := &WrongRelay{Pinned: a.Pinned, Want: a.ID, Forged: true}
 	if len(w.RelayID) > 0 {
 		r.ID = frames.RelayID(w.RelayID)
 		wrong.Said = r.ID
 		r.Signed = frames.SignedBy(r.ID, l.hello, payload, l.binding)
 	}
 	switch {
-	case a.Pinned && r.ID != a.ID:
+	case a.Pinned && (r.ID != a.ID || len(w.RelayID) == 0):
 		wrong.Forged = !r.Signed
 		return Relay{}, wrong
 	case !r.Signed && (a.Pinned || len(w.Signature) > 0):

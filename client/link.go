@@ -96,7 +96,8 @@ func (c *Client) end(l *link, err error) {
 		err = ErrClosed
 	}
 	l.err = err
-	c.broken(l)
+	l.outbox = nil
+	clear(l.asked)
 	if c.mayReconnect(err) {
 		c.interrupt()
 	} else {
@@ -104,19 +105,4 @@ func (c *Client) end(l *link, err error) {
 	}
 	c.rang.ring()
 	c.poke()
-}
-
-// broken ends the requests that were on their way. The lock is held.
-func (c *Client) broken(l *link) {
-	for _, r := range l.asked {
-		r.err = l.err
-	}
-	for _, p := range l.outbox {
-		if p.request != nil {
-			p.request.err = l.err
-		}
-	}
-	l.outbox = nil
-	clear(l.asked)
-	clear(l.pings)
 }

@@ -30,11 +30,7 @@ func (c chat) Run(ctx context.Context, s streams) error {
 	if c.Wait != nil && *c.Wait < 0 {
 		return withCode(exitUsage, errors.New("--wait: give a time such as 5m, or 0"))
 	}
-	self, err := c.read()
-	if err != nil {
-		return err
-	}
-	peer, err := readFriend(c.Peer, self)
+	self, peer, err := c.users()
 	if err != nil {
 		return err
 	}
@@ -55,13 +51,22 @@ func (c chat) Run(ctx context.Context, s streams) error {
 		if isTerminal(s.err.to()) {
 			defer s.err.redirect(t)()
 		}
-		return t.talk(ctx, &chatting{terminal: t, streams: s, conn: conn, self: self, peer: peer, session: session}, asked)
+		again := func(ctx context.Context) (*client.Session, error) { return c.meet(ctx, conn, s, peer, asked) }
+		return t.talk(ctx, &chatting{terminal: t, streams: s, conn: conn, self: self, peer: peer, session: session, meet: again}, asked)
 	}
 	s.say("%s is here", peer.name)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	wait.begin(func() { stop(withCode(exitUnconfirmed, fmt.Errorf("%s has been away for %v", peer.name, piping))) })
 	return pipe(ctx, session, s, peer)
+}
+
+// users are the two who talk.
+func (c chat) users() (self *client.Identity, peer friend, err error) {
+	if self, err = c.read(); err == nil {
+		peer, err = readFriend(c.Peer, self)
+	}
+	return self, peer, err
 }
 
 // persistence is for how long to try to connect again: where somebody sits, until they have enough.

@@ -13,7 +13,7 @@ const help = "/end [REASON] ends, and tells your friend why; /safety shows the n
 	"/help shows this. What begins with // is sent with one / less"
 
 // command does what a line says, or sends it. done says that the user has had enough.
-func (c *chatting) command(ctx context.Context, line string, again <-chan *client.Session) (done bool, err error) {
+func (c *chatting) command(ctx context.Context, line string) (done bool, err error) {
 	text, escaped := strings.CutPrefix(line, "//")
 	name, rest, _ := strings.Cut(line, " ")
 	switch {
@@ -32,7 +32,7 @@ func (c *chatting) command(ctx context.Context, line string, again <-chan *clien
 		c.say("there is no %s; %s", printable(name), help)
 		return false, nil
 	}
-	if err := c.typed(ctx, line, again); err != nil {
+	if err := c.typed(ctx, line); err != nil {
 		return true, c.over(err)
 	}
 	return false, nil

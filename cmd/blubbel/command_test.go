@@ -44,8 +44,8 @@ func TestALineMayBeACommand(t *testing.T) {
 	bob, bobs := user(t, folder, "bob", address)
 	met := make(chan *client.Session, 1)
 	go func() {
-		for event := range bob.Events(ctx) {
-			if _, asks := event.(client.Requested); asks {
+		for event, err := range bob.Events(ctx) {
+			if _, asks := event.(client.Requested); asks && err == nil {
 				s, _ := bob.AcceptSession(ctx, self.Key())
 				met <- s
 				return
@@ -69,7 +69,7 @@ func TestALineMayBeACommand(t *testing.T) {
 		{"//etc/passwd is a file", ""},
 		{" /help is behind a space", ""},
 	} {
-		if done, err := c.command(ctx, typed.line, nil); done || err != nil {
+		if done, err := c.command(ctx, typed.line); done || err != nil {
 			t.Fatalf("%s: done %v, %v", typed.line, done, err)
 		}
 		if !strings.Contains(out.String(), typed.told) {
@@ -78,7 +78,7 @@ func TestALineMayBeACommand(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		done, err := c.command(ctx, "/end  dinner is ready ", nil)
+		done, err := c.command(ctx, "/end  dinner is ready ")
 		if !done {
 			t.Error("it goes on")
 		}
