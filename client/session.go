@@ -196,6 +196,16 @@ func (s *Session) part() {
 	}
 }
 
+// Farewell is the peer's End, with its reason, once Messages has come to it; nil before.
+func (s *Session) Farewell() *Ended {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	if !s.talk.endTaken {
+		return nil
+	}
+	return s.talk.ended
+}
+
 // Done is closed when the session is over.
 func (s *Session) Done() <-chan struct{} { return s.done }
 

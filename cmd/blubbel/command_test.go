@@ -94,6 +94,9 @@ func TestALineMayBeACommand(t *testing.T) {
 	if want := "hello\n|/etc/passwd is a file\n| /help is behind a space\n"; strings.Join(heard, "|") != want {
 		t.Errorf("Bob hears %q", heard)
 	}
+	if got, want := ending(toAlice, "alice"), "alice has ended the session: dinner is ready"; got != want {
+		t.Errorf("Bob is told %q", got)
+	}
 	if err := errors.Join(toAlice.End(ctx, ""), <-ended); err != nil {
 		t.Error(err)
 	}

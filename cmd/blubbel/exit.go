@@ -132,9 +132,9 @@ func hasEnded(reason, friend string) string {
 	return fmt.Sprintf("%s has ended the session: %s", friend, printable(reason))
 }
 
-// ending says how a session ended that has ended well.
+// ending says that a friend has said its last.
 func ending(session *client.Session, friend string) string {
-	if ended, ok := errors.AsType[*client.Ended](session.Err()); ok {
+	if ended := session.Farewell(); ended != nil {
 		return hasEnded(ended.Reason, friend)
 	}
 	return hasEnded("", friend)
