@@ -37,21 +37,17 @@ func (r *reader) late() *frames.Refusal {
 func (r *reader) arm(t time.Time) {
 	r.armed = t
 	_ = r.conn.SetReadDeadline(t)
-	if r.quit.Load() || r.probes.Load() != r.rung { // the deadline that is to wake us may have been set just before
+	if r.quit.Load() || r.probes.Load() != r.noted { // the deadline that is to wake us may have been set just before
 		_ = r.conn.SetReadDeadline(past)
 	}
 }
 
-// rings reports whether an error is a deadline that was set to have us look at the clock.
+// rings reports whether an error is a deadline that was set to have us look at the clock. That of a probe may come after it was noted.
 func (r *reader) rings(err error) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) || r.quit.Load() {
 		return false
 	}
-	if probes := r.probes.Load(); probes != r.rung {
-		r.rung = probes
-		return true
-	}
-	return !r.armed.IsZero() && !time.Now().Before(r.armed)
+	return r.probes.Load() > 0 || !r.armed.IsZero() && !time.Now().Before(r.armed)
 }
 
 // slowDown waits as long as it takes until what was handed over is within the rates.

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"slices"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -29,6 +30,10 @@ func (c *ConnectionActor) proving(ctx actor.Context) {
 		}
 		if m.login == c.login {
 			c.proved(ctx, m)
+		}
+	case overdue:
+		if m.login == c.login {
+			c.turnAway(frames.Timeout, errTooLate.Text)
 		}
 	default:
 		c.always(ctx)
@@ -153,22 +158,24 @@ func (c *ConnectionActor) newLogin(ctx actor.Context, key frames.Key) *Login {
 func (c *ConnectionActor) startProving(g *greeting, proof frames.Prove) {
 	c.state = c.proving
 	c.shared.running.Add(1)
-	c.shared.pool.start(&proving{ // ends when the login's time is over, at the latest
-		shared: c.shared, login: c.login, greeting: g, proof: proof, deadline: c.reader.loginBy, quits: c.reader.quits,
-	})
+	c.shared.pool.start(&proving{shared: c.shared, login: c.login, greeting: g, proof: proof, quits: c.reader.quits})
+	if by := c.reader.loginBy; !by.IsZero() {
+		shared, login := c.shared, c.login
+		c.provingBy = time.AfterFunc(time.Until(by), func() { shared.send(login.Connection, overdue{login: login}) })
+	}
 }
 
 // proved goes on with a login whose proof was looked at.
 func (c *ConnectionActor) proved(ctx actor.Context, m proved) {
+	if c.provingBy != nil {
+		c.provingBy.Stop()
+	}
 	switch {
 	case m.gone:
 		c.refuseLogin(frames.ShuttingDown, "")
 	case m.code == frames.ProofInvalid:
 		c.entry.punish(badProof)
 		c.turnAway(m.code, "")
-	case m.code == frames.Timeout:
-		c.entry.punish(lateLogin)
-		c.turnAway(m.code, errTooLate.Text)
 	case m.code != 0:
 		c.refuseLogin(m.code, "")
 	default:
@@ -198,9 +205,7 @@ func (c *ConnectionActor) joined() {
 
 // turnAway refuses a login, and closes the connection.
 func (c *ConnectionActor) turnAway(code frames.Code, text string) {
-	run := c.asking
-	c.asking, c.login = nil, nil
-	c.state = c.anonymous
+	run := c.noLogin()
 	run.code, run.text = code, text
 	c.reader.stop()
 	c.out.finish(run.refusal(run.spans[0].number).Append(nil))
@@ -209,8 +214,13 @@ func (c *ConnectionActor) turnAway(code frames.Code, text string) {
 
 func (c *ConnectionActor) refuseLogin(code frames.Code, text string) {
 	c.entry.logOut()
+	c.answer(c.noLogin(), code, text)
+}
+
+// noLogin forgets a login that is refused, and returns what asked for it.
+func (c *ConnectionActor) noLogin() *Run {
 	run := c.asking
 	c.asking, c.login = nil, nil
 	c.state = c.anonymous
-	c.answer(run, code, text)
+	return run
 }

@@ -89,7 +89,7 @@ func (u *user) end(ctx actor.Context, c *Chunk, peer frames.Key) {
 		return
 	}
 	run := c.run(len(peer))
-	run.there, run.alone = p.mirror, true
+	run.alone = true
 	u.waitFor(p)
 	ctx.Send(p.user, Hear{Run: run})
 	state, _ := p.state.Say(End, Allowance{})

@@ -54,7 +54,7 @@ func (c *clock) waits(now time.Time, s seen) (next time.Time) {
 	if s.moved {
 		c.heard, c.looked, c.gone, c.pings, c.probed = now, now, s.gone, 0, time.Time{}
 	}
-	if s.probed {
+	if s.probed && c.probed.IsZero() { // or one who tries again and again would put it off
 		c.probed = now
 	}
 	switch {

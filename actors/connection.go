@@ -25,22 +25,24 @@ import (
 // In every state the stream may end, and the relay may drain or close the connection. It never restarts: a stream out of
 // step cannot be repaired, so a crash closes the socket.
 type ConnectionActor struct {
-	shared   *Shared
-	conn     net.Conn
-	entry    *Admission
-	registry *actor.PID
-	mail     *Mailbox
-	state    actor.ReceiveFunc
-	reader   *reader
-	out      output
-	greeting *greeting // of the client's Hello; nil without one
-	login    *Login    // the one that is on, or under way
-	asking   *Run      // the Login or Prove that is under way
-	ousted   bool      // another has taken the login over
-	draining bool
-	over     bool // the reader has ended
-	leaving  bool // it stops of itself, with everything said
-	stopped  bool // it has let go of what is written
+	shared    *Shared
+	conn      net.Conn
+	entry     *Admission
+	registry  *actor.PID
+	mail      *Mailbox
+	state     actor.ReceiveFunc
+	reader    *reader
+	out       output
+	greeting  *greeting   // of the client's Hello; nil without one
+	login     *Login      // the one that is on, or under way
+	provingBy *time.Timer // rings when the proof that is looked at is overdue
+	asking    *Run        // the Login or Prove that is under way
+	ousted    bool        // another has taken the login over
+	probed    time.Time   // the last time
+	draining  bool
+	over      bool // the reader has ended
+	leaving   bool // it stops of itself, with everything said
+	stopped   bool // it has let go of what is written
 }
 
 // ConnectionProps makes a ConnectionActor that owns conn, and what conn counts for at the door; nil if it does not.
@@ -157,8 +159,7 @@ func (c *ConnectionActor) online(ctx actor.Context) {
 	case Oust:
 		c.oust(ctx)
 	case Probe:
-		c.tell(frames.Ping{})
-		c.reader.probe()
+		c.probe()
 	case ping:
 		c.tell(frames.Ping{})
 	case Orphaned:
@@ -246,6 +247,15 @@ func (c *ConnectionActor) oust(ctx actor.Context) {
 
 // oustTime is how long a frame that is begun may take to be written to a connection whose login was taken over.
 const oustTime = 50 * time.Millisecond
+
+// probe finds out whether the client is still there. Strangers may have it asked often, so it is once in a while.
+func (c *ConnectionActor) probe() {
+	if now := time.Now(); now.Sub(c.probed) >= probeTime {
+		c.probed = now
+		c.tell(frames.Ping{})
+		c.reader.probe()
+	}
+}
 
 // restarting tells a client when to come back: not all at once.
 func restarting() frames.Restarting {

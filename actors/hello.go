@@ -69,13 +69,14 @@ func channelOf(conn net.Conn) (channel frames.Binding, known bool) {
 	return channel, true
 }
 
-// certified reports whether the client has shown a certificate of this key in TLS, which proves possession. Who has signed it, and
+// certified reports whether the client has shown a certificate of this key in TLS, which proves possession, but for in a resumed session. Who has signed it, and
 // for how long, says nothing about that.
 func certified(conn net.Conn, key frames.Key) bool {
 	s, ok := conn.(secured)
 	if !ok {
 		return false
 	}
-	certificates := s.ConnectionState().PeerCertificates
-	return len(certificates) > 0 && string(certificates[0].RawSubjectPublicKeyInfo) == string(key)
+	state := s.ConnectionState()
+	certificates := state.PeerCertificates
+	return len(certificates) > 0 && !state.DidResume && string(certificates[0].RawSubjectPublicKeyInfo) == string(key)
 }

@@ -79,10 +79,11 @@ type (
 		Reason string // why the session ends, for clients that understand it
 		over   *Shared
 	}
-	// LetGo answers Ended.
+	// LetGo answers Ended, and an EndSession.
 	LetGo struct {
 		quiet
 		Peer string
+		Lost bool // there is no session here that outlives connections, whatever Ended said
 	}
 	// Vacated answers Vacate: nobody can reach this UserActor any more.
 	Vacated struct{}

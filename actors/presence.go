@@ -37,11 +37,11 @@ const merging = time.Second
 func (u *user) present(ctx actor.Context) {
 	for _, p := range u.pairs {
 		p.told = false
-		ctx.Send(p.user, u.presence(true))
+		ctx.Send(p.user, u.here(true))
 	}
 }
 
-func (u *user) presence(answer bool) Present {
+func (u *user) here(answer bool) Present {
 	online := u.phase == online
 	return Present{Peer: u.name, Online: online, Wanted: online && u.login.presence, Answer: answer}
 }
@@ -53,7 +53,7 @@ func (u *user) hearPresent(ctx actor.Context, m Present) {
 		return
 	}
 	if m.Answer {
-		ctx.Send(p.user, u.presence(false))
+		ctx.Send(p.user, u.here(false))
 	}
 	if m.Online {
 		p.wanted = m.Wanted
@@ -71,22 +71,23 @@ func (u *user) is(ctx actor.Context, p *pair, online bool) {
 
 // tell tells our client of a peer that has come or gone: never the same twice, and not of what passes within a moment.
 func (u *user) tell(ctx actor.Context, p *pair) {
-	if u.phase != online || !u.login.presence || !p.wanted || !p.keeps || p.told && p.toldOf == p.online {
+	is := p.online && p.wanted // who does not want to be seen any more, when coming back, has gone
+	if u.phase != online || !u.login.presence || !p.keeps || !p.wanted && !p.told || p.told && p.toldOf == is {
 		return
 	}
 	now, due := time.Now(), time.Time{}
 	if p.told {
 		due = p.toldAt.Add(merging)
 	}
-	if gone := p.since.Add(merging); p.told && !p.online && gone.After(due) {
+	if gone := p.since.Add(merging); p.told && !is && gone.After(due) {
 		due = gone
 	}
 	if now.Before(due) || !u.login.window.free() {
 		u.newsIn(ctx, max(due.Sub(now), merging/10))
 		return
 	}
-	p.told, p.toldOf, p.toldAt = true, p.online, now
-	f := frames.Presence{Online: p.online, Peer: frames.Key(p.peer)}
+	p.told, p.toldOf, p.toldAt = true, is, now
+	f := frames.Presence{Online: is, Peer: frames.Key(p.peer)}
 	ctx.Send(u.login.Connection, Deliver{Run: notice(u.shared, u.login.window, f)})
 }
 

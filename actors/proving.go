@@ -2,19 +2,20 @@ package actors
 
 import (
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
 
 // proving is the job to look at a proof of possession, and to remember a valid one. It may wait: for its address's rate, for others'
-// proofs, for the disk. Meanwhile the connection is not read.
+// proofs, for the disk. Meanwhile the connection is not read. It ends when its connection quits, at the latest when the time to log in is
+// over; but for while the store does not return, for which nobody waits.
 type proving struct {
 	shared   *Shared
 	login    *Login
 	greeting *greeting     // nil if TLS has proved it already
 	proof    frames.Prove  // its own memory
-	deadline time.Time     // of the login; zero for none
 	quits    chan struct{} // closed when the connection is to end
 }
 
@@ -27,6 +28,12 @@ type proved struct {
 	crash *Crash
 }
 
+// overdue says that the time of a login is over whose proof is still being looked at.
+type overdue struct {
+	quiet
+	login *Login
+}
+
 // abandon implements abandoner.
 func (m proved) abandon() bool { m.login.shared.tell(m.login.Connection, m.crash); return false }
 
@@ -34,7 +41,8 @@ func (m proved) abandon() bool { m.login.shared.tell(m.login.Connection, m.crash
 func verifications() chan struct{} { return make(chan struct{}, 2*runtime.GOMAXPROCS(0)) }
 
 func (p *proving) run(*worker) {
-	defer p.shared.running.Done()
+	done := sync.OnceFunc(p.shared.running.Done)
+	defer done()
 	m, returned := proved{login: p.login, code: frames.Internal}, false
 	defer func() {
 		if crashed := recover(); crashed != nil || !returned { // in a store or a list of the host's
@@ -42,68 +50,46 @@ func (p *proving) run(*worker) {
 		}
 		p.shared.send(p.login.Connection, m)
 	}()
-	m.code, m.gone = p.judge()
-	returned = true
+	code, gone := p.judge()
+	if code == 0 && !gone {
+		done() // a disk may hang
+		code = p.shared.pin(p.login.fingerprint())
+	}
+	m.code, m.gone, returned = code, gone, true
 }
 
-// judge says what becomes of the login.
+// judge says whether the login may be, as far as that can be known without remembering it.
 func (p *proving) judge() (code frames.Code, gone bool) {
 	if p.greeting != nil {
-		done, ok := p.turn()
-		if !ok {
-			return frames.Timeout, isClosed(p.quits)
-		}
-		valid := p.valid()
-		done()
-		if !valid {
+		switch valid, gone := p.valid(); {
+		case gone:
+			return 0, true
+		case !valid:
 			return frames.ProofInvalid, false
 		}
 	}
-	key := p.login.fingerprint()
-	if !p.shared.Trust.allows(key) {
+	if !p.shared.Trust.allows(p.login.fingerprint()) {
 		return frames.NotAllowed, false
 	}
-	return p.shared.pin(key), false
+	return 0, false
 }
 
-// valid looks at the proof. All that may be wrong with it takes the same way.
-func (p *proving) valid() bool {
-	return p.greeting.provable && p.shared.Keys.Check(p.proof.Key) == nil && p.greeting.Proven(p.proof)
-}
-
-// turn waits until the proof may be looked at; false if there is no time left for that. Who has had its turn says when it is done.
-func (p *proving) turn() (done func(), ok bool) {
-	var end <-chan time.Time
-	if !p.deadline.IsZero() {
-		timer := time.NewTimer(time.Until(p.deadline))
-		defer timer.Stop()
-		end = timer.C
-	}
+// valid looks at the proof when its turn has come. All that may be wrong with it takes the same way.
+func (p *proving) valid() (valid, gone bool) {
 	if wait := p.login.address.proveIn(time.Now()); wait > 0 {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-		case <-end:
-			return nil, false
 		case <-p.quits:
-			return nil, false
+			return false, true
 		}
 	}
 	select {
 	case p.shared.verifying <- struct{}{}:
-		return func() { <-p.shared.verifying }, true
-	case <-end:
+		defer func() { <-p.shared.verifying }()
 	case <-p.quits:
+		return false, true
 	}
-	return nil, false
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
+	return p.greeting.provable && p.shared.Keys.Check(p.proof.Key) == nil && p.greeting.Proven(p.proof), false
 }

@@ -38,7 +38,7 @@ type reader struct {
 	clock  clock
 	moved  bool      // something came since the socket was last found empty
 	noted  uint64    // so many probes
-	rung   uint64    // and so many have woken the reader, or will not
+	shaken bool      // hands, by TLS
 	armed  time.Time // the read deadline of conn; it may be earlier than need be
 }
 
@@ -99,9 +99,10 @@ func (r *reader) run() {
 // shakeHands has TLS agree with the client first, within the time to log in: it does not like to be interrupted.
 func (r *reader) shakeHands() (late *frames.Refusal, err error) {
 	conn, ok := r.conn.(secured)
-	if !ok {
+	if !ok || r.shaken {
 		return nil, nil
 	}
+	r.shaken = true
 	_ = r.conn.SetWriteDeadline(r.loginBy)
 	r.arm(r.loginBy)
 	plain := tls.RecordHeaderError{}

@@ -38,7 +38,7 @@ func (u *user) giveUp(ctx actor.Context) {
 	r.over = r.until.Add(calmTime)
 	u.wakeAfter(ctx, length)
 	for _, p := range u.pairs {
-		p.keeps = false
+		p.keeps = p.keeps && u.phase == leaving // then the peers have been told
 	}
 	switch {
 	case u.login != nil:
@@ -83,7 +83,7 @@ func (u *user) rested(ctx actor.Context) {
 	if left := time.Until(u.rest.over); left > 0 {
 		u.rest.timer.Reset(left)
 	}
-	if u.phase == vacant {
+	if u.phase != leaving {
 		u.welcome(ctx)
 	}
 }

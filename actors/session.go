@@ -16,7 +16,7 @@ const (
 // Event is what a user does to a peer.
 type Event uint8
 
-// The events. End is part of the rule, and not spoken yet; so is what is left to those who have proved who they are.
+// The events.
 const (
 	Start Event = iota
 	Accept

@@ -66,6 +66,7 @@ func NewShared(root *actor.RootContext, keys frames.Keys, limits Limits, door Do
 		Root: root, Keys: keys, Limits: limits, Log: log, Door: newDoor(door, log), Trust: trust,
 		Crashed: func(*actor.PID, *Crash, string) {}, verifying: verifications(),
 	}
+	trust.said.Interval, trust.failed.Interval = time.Minute, time.Minute
 	_, _ = rand.Read(s.salt[:]) // never fails
 	return s
 }

@@ -21,15 +21,16 @@ type Trust struct {
 	// Allow says who may log in; nil for everybody. Where it is set nobody does without a proof.
 	Allow func(key store.Fingerprint) bool
 
-	unpinned atomic.Uint64 // keys that have proved, and were not pinned for want of room
-	said     rate.Sometimes
+	unpinned atomic.Uint64  // keys that have proved, and were not pinned for want of room
+	said     rate.Sometimes // that this is so
+	failed   rate.Sometimes // that the store has
 }
 
 // PinTime is for how long after its last proof a key opens only to proof, at least.
 const PinTime = 365 * 24 * time.Hour
 
-// kept is for how long a pin counts: it is kept to the day.
-const kept = PinTime + 24*time.Hour
+// pinCounts is for how long a pin does, which is kept to the day.
+const pinCounts = PinTime + 24*time.Hour
 
 // Unpinned returns how many logins with a proof were not pinned for want of room.
 func (t *Trust) Unpinned() uint64 { return t.unpinned.Load() }
@@ -42,10 +43,10 @@ func (s *Shared) needsProof(key [32]byte) bool {
 	}
 	at, ok, err := t.Store.Pinned(key)
 	if err != nil {
-		s.Log.WithError(err).Error("cannot look up whether a key is pinned; it has to prove")
+		t.failed.Do(func() { s.Log.WithError(err).Error("cannot look up whether keys are pinned; all have to prove") })
 		return true
 	}
-	return ok && time.Since(at) < kept
+	return ok && time.Since(at) < pinCounts
 }
 
 // allows reports whether a key may log in at all.
@@ -54,13 +55,20 @@ func (t *Trust) allows(key [32]byte) bool { return t.Allow == nil || t.Allow(key
 // pin remembers, durably, that a key has proved possession. It may take as long as a disk does. The code is for a proof that must not
 // count, because it could not be remembered.
 func (s *Shared) pin(key [32]byte) frames.Code {
-	t, now := s.Trust, time.Now()
-	err := store.ErrNoRoom
-	if t.Pins == 0 || t.Store.Pins() < t.Pins || s.pinned(key) {
-		err = t.Store.Pin(key, now)
+	t := s.Trust
+	_, pinned, err := t.Store.Pinned(key)
+	switch {
+	case err != nil:
+	case !pinned && t.Pins > 0 && t.Store.Pins() >= t.Pins:
+		err = store.ErrNoRoom
+	default:
+		err = t.Store.Pin(key, time.Now())
 	}
 	switch {
 	case err == nil:
+		return 0
+	case pinned: // and stays so, if not for as long
+		t.failed.Do(func() { s.Log.WithError(err).Warn("cannot note the last proofs of keys that are pinned") })
 		return 0
 	case errors.Is(err, store.ErrNoRoom):
 		n := t.unpinned.Add(1)
@@ -69,11 +77,6 @@ func (s *Shared) pin(key [32]byte) frames.Code {
 		})
 		return 0
 	}
-	s.Log.WithError(err).Error("cannot remember that a key has proved; its login is refused")
+	t.failed.Do(func() { s.Log.WithError(err).Error("cannot remember that keys have proved; their logins are refused") })
 	return frames.Internal
-}
-
-func (s *Shared) pinned(key [32]byte) bool {
-	_, ok, err := s.Trust.Store.Pinned(key)
-	return ok && err == nil
 }

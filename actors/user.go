@@ -106,7 +106,7 @@ func (u *user) handle(ctx actor.Context, message any) {
 	case Ended:
 		u.ended(ctx, m)
 	case LetGo:
-		u.letGo(m.Peer)
+		u.letGo(m)
 	case Present:
 		u.hearPresent(ctx, m)
 	case news:
@@ -234,9 +234,11 @@ func (u *user) opened(ctx actor.Context, p *pair) {
 
 // ended takes note of a peer that has left: what remains is a session that outlives that, if there is one.
 func (u *user) ended(ctx actor.Context, m Ended) {
+	keeps := false
 	if p, ok := u.pairs[m.Peer]; ok && p.user.Equal(m.User) {
 		u.sendRun(ctx, p)
-		keeps, open := p.keeps && m.Keeps, p.state&Open != 0
+		open := p.state&Open != 0
+		keeps = p.keeps && m.Keeps
 		u.set(p, p.state.Left(keeps))
 		switch {
 		case keeps:
@@ -246,7 +248,7 @@ func (u *user) ended(ctx actor.Context, m Ended) {
 			ctx.Send(u.login.Connection, Deliver{Run: notice(u.shared, u.login.window, f)})
 		}
 	}
-	ctx.Send(m.User, LetGo{Peer: u.name})
+	ctx.Send(m.User, LetGo{Peer: u.name, Lost: !keeps})
 	u.vacateIfVacant(ctx)
 }
 
@@ -290,9 +292,12 @@ func (u *user) waitFor(p *pair) {
 	u.farewells[p.peer]++
 }
 
-func (u *user) letGo(peer string) {
-	if u.farewells[peer]--; u.farewells[peer] <= 0 {
-		delete(u.farewells, peer)
+func (u *user) letGo(m LetGo) {
+	if u.farewells[m.Peer]--; u.farewells[m.Peer] <= 0 {
+		delete(u.farewells, m.Peer)
+	}
+	if p, ok := u.pairs[m.Peer]; ok && m.Lost {
+		u.set(p, p.state.Left(false))
 	}
 }
 

@@ -30,9 +30,12 @@ func (c *Config) settings() []setting {
 	const (
 		largest = 2 * (frames.HeaderSize + frames.MaxPayload)
 		many    = 1 << 20
-		perMin  = time.Minute
-		tick    = 10 * time.Millisecond
-		moment  = 100 * time.Millisecond
+
+		largestProof = 550 + 512 // the key and the signature, of 4096 bits
+
+		perMin = time.Minute
+		tick   = 10 * time.Millisecond
+		moment = 100 * time.Millisecond
 
 		mostIdle = math.MaxInt16 * time.Second // that Linux takes
 	)
@@ -40,7 +43,7 @@ func (c *Config) settings() []setting {
 		number("MinKeyBits", &c.MinKeyBits, 2048, 1024, 4096),
 		number("MaxKeyBits", &c.MaxKeyBits, 4096, max(c.MinKeyBits, 1024), 4096),
 		number("MaxPayload", &c.MaxPayload, frames.MaxPayload, frames.MaxKey+frames.MaxSealed, frames.MaxPayload),
-		number("MaxLoginPayload", &c.MaxLoginPayload, frames.MaxLoginPayload, frames.MaxKey, frames.MaxPayload),
+		number("MaxLoginPayload", &c.MaxLoginPayload, frames.MaxLoginPayload, largestProof, frames.MaxPayload),
 		number("MaxSealed", &c.MaxSealed, frames.MaxSealed, frames.MaxSealed/2, frames.MaxSealed),
 		span("LoginTime", &c.LoginTime, 10*time.Second, moment),
 		span("FrameTime", &c.FrameTime, 20*time.Second, moment),
