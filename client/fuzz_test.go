@@ -21,7 +21,9 @@ func FuzzFromRelay(f *testing.F) {
 		frames.Error{Code: frames.ShuttingDown},
 		frames.Presence{Peer: peer},
 		frames.EndSession{Peer: peer, Reason: "tired"},
-		frames.Ping{1}, frames.Pong{1}, frames.Restarting{ReconnectIn: 1, KeepTryingFor: 2},
+		frames.Ping{1},
+		frames.Pong{1},
+		frames.Restarting{ReconnectIn: 1, KeepTryingFor: 2},
 		frames.Welcome{},
 	} {
 		f.Add(frame.Append(nil), true)

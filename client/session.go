@@ -40,7 +40,7 @@ func (s *Session) Peer() frames.Key { return s.peer.key }
 
 // Send says a text of at most MaxText bytes. It returns as soon as the text is under way, and waits while as many as may
 // be (32) are under way that the peer has not taken. A text that the relay refuses because the peer does not keep up
-// (BUSY), has just left (OFFLINE), or because of a mishap (INTERNAL), is sent again, after a pause and in order, for as
+// (BUSY), is away (OFFLINE), or because of a mishap (INTERNAL), is sent again, after a pause and in order, for as
 // long as the session lives; any other refusal ends the session. [Session.Flush] waits until the peer has everything.
 func (s *Session) Send(ctx context.Context, text []byte) error {
 	if len(text) > MaxText {
