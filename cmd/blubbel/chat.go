@@ -57,8 +57,24 @@ func (c chat) Run(ctx context.Context, s streams) error {
 	s.say("%s is here", peer.name)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	go giveWay(ctx, conn, peer, asked) // ends with ctx
 	wait.begin(func() { stop(withCode(exitUnconfirmed, fmt.Errorf("%s has been away for %v", peer.name, piping))) })
 	return pipe(ctx, session, s, peer)
+}
+
+// giveWay accepts a friend who begins anew, as after a crash, in place of a pipe's session, which ends so: what of it has
+// arrived, nobody knows any more.
+func giveWay(ctx context.Context, conn *client.Client, peer friend, asked <-chan struct{}) {
+	for {
+		select {
+		case <-asked:
+			limited, cancel := context.WithTimeout(ctx, patience)
+			_, _ = conn.AcceptSession(limited, peer.key) // if it fails, the friend is gone again, or was accepted before
+			cancel()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // users are the two who talk.

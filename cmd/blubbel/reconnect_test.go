@@ -154,6 +154,25 @@ func TestAFriendWhoLeavesIsToldAtOnce(t *testing.T) {
 	alice.err.says(t, "bob has ended the session, says the relay")
 }
 
+// TestAPipeGivesWayToAFriendWhoBeginsAnew has Bob's program crash: the relay keeps his session, for he proved his login.
+func TestAPipeGivesWayToAFriendWhoBeginsAnew(t *testing.T) {
+	folder := keys(t)
+	address, _ := startRelay(t)
+	file := func(name string) string { return filepath.Join(folder, name) }
+	aliceIn, _ := io.Pipe()
+	bobIn, _ := io.Pipe()
+	alice := start(t, aliceIn, "chat", "--key", file("alice.pem"), "--peer", file("bob.pub"), "--relay", address)
+	bob := start(t, bobIn, "chat", "--key", file("bob.pem"), "--peer", file("alice.pub"), "--relay", address)
+	alice.err.says(t, "bob is here")
+	bob.err.says(t, "alice is here")
+	again := start(t, bobIn, "chat", "--key", file("bob.pem"), "--peer", file("alice.pub"), "--relay", address)
+	bob.ends(t, exitRelay) // as if crashed: it cannot tell anybody
+	alice.ends(t, exitUnconfirmed)
+	alice.err.says(t, "bob has begun a new session")
+	again.ends(t, exitUnconfirmed)
+	again.err.says(t, "alice has ended the session")
+}
+
 func TestAnUnprovenFriendIsTalkedToAsWell(t *testing.T) {
 	bob, args, _ := talking(t)
 	alice := start(t, strings.NewReader("hello"), append(args, "--unproven")...)
