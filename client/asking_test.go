@@ -100,6 +100,12 @@ func TestAPeerThatBeginsAnewIsNotDisturbedByTheOldSession(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, r *relay, old, toAlice *Session) {
 		bob := toAlice.client
 		synctest.Wait() // until Bob has nothing more to say to the old Alice, which a true relay would refuse
+		r.rules(func(_, _ *connection, f frames.Raw) verdict {
+			if f.Type == frames.TypeEnd { // the old Alice crashes
+				return swallowed
+			}
+			return forwarded
+		})
 		if err := old.client.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -163,8 +169,8 @@ func TestManyMayAskForTheSameUser(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if len(alice.events) > 0 || len(alice.asked) > 0 || len(alice.peers) > 0 {
-			t.Errorf("%d events, %d requests, %d peers are left", len(alice.events), len(alice.asked), len(alice.peers))
+		if len(alice.events) > 0 || len(alice.link.asked) > 0 || len(alice.peers) > 0 {
+			t.Errorf("%d events, %d requests, %d peers are left", len(alice.events), len(alice.link.asked), len(alice.peers))
 		}
 	})
 }
@@ -324,4 +330,16 @@ func TestOfEventsNobodyLooksAtTheNewestAreKept(t *testing.T) {
 	if troubles != maxEvents || requests != maxEvents {
 		t.Errorf("%d troubles, %d requests", troubles, requests)
 	}
+}
+
+// TestAFriendWhoIsAwayIsNotAskedForEver has a relay keep an older session with Bob, so that it says OFFLINE instead of UNAVAILABLE.
+func TestAFriendWhoIsAwayIsNotAskedForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startTestRelay()
+		alice := r.client(t, "alice")
+		defer func() { _ = alice.Close() }()
+		if _, err := alice.StartSession(t.Context(), testIdentity(t, "bob").Key()); !IsRefused(err, frames.Offline) {
+			t.Error(err)
+		}
+	})
 }

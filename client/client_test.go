@@ -13,7 +13,7 @@ import (
 )
 
 func TestNobodyStarvesBehindASessionThatHasMuchToSay(t *testing.T) {
-	c := &Client{rang: newBell(), asked: make(map[uint64]*request), wanted: make(chan struct{}, 1)}
+	c := &Client{rang: newBell(), link: newLink(nil), wanted: make(chan struct{}, 1)}
 	for range 3 {
 		couple := newCouple(t)
 		s := newSession(c, &peer{ends: couple.alice.ends}, &e2e.Keys{}, true)
@@ -25,7 +25,7 @@ func TestNobodyStarvesBehindASessionThatHasMuchToSay(t *testing.T) {
 	sent := map[*Session]int{}
 	for range 6 {
 		all := slices.Clone(c.sessions)
-		c.records(time.Now(), nil)
+		c.records(c.link, time.Now(), nil)
 		for _, s := range all {
 			sent[s] = len(s.talk.out.records)
 		}

@@ -29,6 +29,7 @@ type conversation struct {
 	owes      bool      // a report
 	asks      bool      // for one, with whatever is sent next
 	heardAt   time.Time // something of the peer's
+	askedAt   time.Time // something was said that asks
 	strays    int       // records that did not open
 	suspended bool      // while the peer seems to have begun anew
 
@@ -41,6 +42,8 @@ type conversation struct {
 	over     bool     // for the application; what is owed is still said,
 	mute     bool     // unless it did not end well
 	farewell *aborted // what to say then
+
+	resumption // see resume.go
 
 	// new keys, see rekey.go
 
@@ -69,8 +72,14 @@ func (c *conversation) produce(now time.Time) (record []byte, r sentRecord, err 
 		content.Taken = c.farewell.taken
 	}
 	r.counter, r.at, r.asks = c.sealer.Counter(), now, content.Kind != e2e.Confirm
-	if content.Number > 0 {
+	switch {
+	case content.Number > 0:
 		r.message = c.out.waiting()
+	case content.Kind == e2e.Resume:
+		r.resume = c.saidResume(now, r.counter)
+	}
+	if r.asks {
+		c.askedAt = now
 	}
 	record, err = c.sealer.Seal(nil, content.Append(nil))
 	c.owes = false
@@ -92,16 +101,21 @@ func (c *conversation) next(now time.Time) (content e2e.Content, ok bool) {
 	case c.over:
 		return content, c.owes
 	}
+	if content, ok, hold := c.resuming(); ok || hold {
+		return content, ok
+	}
 	if c.rekeyDue(now) {
 		c.offerKeys(now)
 	}
 	m := c.out.waiting()
 	switch {
+	case c.probeDue(now):
+		return e2e.Content{Kind: e2e.Probe}, true
 	case c.out.held(): // but what is owed is sent: the other side may be held for want of it
 	case m != nil:
 		c.asks = false
 		return e2e.Content{Kind: m.kind, Number: m.number, Body: m.body}, true
-	case c.asks || c.probeDue(now):
+	case c.asks:
 		c.asks = false
 		return e2e.Content{Kind: e2e.Probe}, true
 	}
@@ -112,7 +126,8 @@ func (c *conversation) next(now time.Time) (content e2e.Content, ok bool) {
 func (c *conversation) refused(now time.Time, frame uint64) error {
 	r, err := c.out.refuse(now, frame)
 	c.owes = true
-	c.asks = c.asks || r.asks && r.message == nil
+	c.asks = c.asks || r.asks && r.message == nil && r.resume == 0
+	c.unsaidResume(r)
 	if c.farewell != nil {
 		c.farewell.again()
 	}
@@ -126,14 +141,21 @@ func (c *conversation) overdue(now time.Time) error {
 		return nil
 	case len(c.out.records) > e2e.MaxGap:
 		return ErrSilent // it may say much, but not what it has received
+	case c.asked != 0 && !now.Before(c.resumeAt()):
+		return ErrSilent
 	}
 	return c.out.overdue(now)
 }
 
-// probeDue reports whether the peer was quiet for too long, and has not been asked yet.
-func (c *conversation) probeDue(now time.Time) bool {
-	return c.out.silentAt().IsZero() && !now.Before(c.heardAt.Add(quiet))
+// probeAt is when the peer was quiet for too long, and was not asked in that time either.
+func (c *conversation) probeAt() time.Time {
+	if c.askedAt.After(c.heardAt) {
+		return c.askedAt.Add(quiet)
+	}
+	return c.heardAt.Add(quiet)
 }
+
+func (c *conversation) probeDue(now time.Time) bool { return !now.Before(c.probeAt()) }
 
 // hear takes a record of the peer's. An error ends the session.
 func (c *conversation) hear(now time.Time, record []byte) error {
@@ -158,6 +180,9 @@ func (c *conversation) hear(now time.Time, record []byte) error {
 	switch {
 	case content.Kind == e2e.Abort:
 		return parseAborted(content.Body)
+	case content.Kind == e2e.Resume:
+		c.owes = true
+		return c.hearResume(now, content)
 	case content.Kind != e2e.Confirm:
 		c.owes = true
 	}
@@ -197,7 +222,7 @@ func (c *conversation) understand(now time.Time, m e2e.Content) error {
 		return c.takeKeys(now, m.Body)
 	case e2e.Rekeyed:
 		return c.useKeys(now, m.Body)
-	case e2e.Confirm, e2e.Probe, e2e.Text, e2e.Abort: // nothing to do, or not numbered
+	case e2e.Confirm, e2e.Probe, e2e.Text, e2e.Abort, e2e.Resume: // nothing to do, or not numbered
 	}
 	return nil
 }
@@ -217,8 +242,11 @@ func (c *conversation) take() {
 
 // deadline is when produce or overdue should be asked again at the latest, if nothing happens before.
 func (c *conversation) deadline(now time.Time) time.Time {
-	d := c.heardAt.Add(quiet)
-	if c.over || c.suspended {
+	d := c.probeAt()
+	switch {
+	case c.farewell != nil && c.farewell.said:
+		d = c.farewell.at.Add(longestPause)
+	case c.over || c.suspended || c.unsure:
 		d = now.Add(forever)
 	}
 	if now.Before(c.out.pausedUntil) {
@@ -227,7 +255,7 @@ func (c *conversation) deadline(now time.Time) time.Time {
 	if c.over || c.suspended {
 		return d
 	}
-	for _, at := range []time.Time{c.out.silentAt(), c.out.missingAt()} {
+	for _, at := range []time.Time{c.out.silentAt(), c.out.missingAt(), c.resumeAt()} {
 		if !at.IsZero() && (at.Before(d) || !now.Before(d)) {
 			d = at
 		}

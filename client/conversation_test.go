@@ -121,6 +121,9 @@ func (c *couple) deliver(s *side) error {
 func (c *couple) refuse(s *side) error {
 	f := s.wire[0]
 	s.wire = s.wire[1:]
+	if f.frame == 0 { // of a connection that is gone
+		return nil
+	}
 	return s.refused(c.now, f.frame)
 }
 
@@ -290,9 +293,11 @@ func TestSilenceIsNoticed(t *testing.T) {
 	if err := c.alice.out.overdue(c.now); err != nil {
 		t.Fatal(err)
 	}
+	c.now = c.alice.deadline(c.now) // in between she asks again
+	c.send(c.alice)
 	c.now = c.alice.deadline(c.now)
-	if err := c.alice.out.overdue(c.now); !errors.Is(err, ErrSilent) {
-		t.Errorf("Alice notices %v", err)
+	if err := c.alice.out.overdue(c.now); !errors.Is(err, ErrSilent) || len(c.alice.wire) != 2 {
+		t.Errorf("Alice notices %v, after %d records", err, len(c.alice.wire))
 	}
 }
 

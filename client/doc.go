@@ -9,7 +9,7 @@
 //
 // Connect, log in, and ask a friend for a session:
 //
-//	c, err := client.Dial(ctx, "127.0.0.1:8000")
+//	c, err := client.Dial(ctx, "blubbels://ID@relay.example:8443", client.Options{Reconnect: client.Forever})
 //	defer c.Close()
 //	err = c.Login(ctx, self)
 //	session, err := c.StartSession(ctx, friend) // waits until the friend accepts
@@ -31,6 +31,26 @@
 //	}
 //	err = session.End(ctx, "") // waits until the friend has everything
 //
+// # Who is who
+//
+// The relay proves who it is, if the address has its id ([ParseAddress]): before that, nothing is said to it but Hello, and
+// if it cannot the error is *[WrongRelay]. Over TLS the proof holds for that very connection, so nobody sits in between,
+// whatever the certificates say. [Client.Relay] has the id of a relay whose address does not: remember it, if you like, and
+// ask the user when it changes.
+//
+// Login proves to the relay that the key is ours. From then on it takes no login of the key without a proof, and a login
+// with one takes the place of the connection before. Options.Unproven does without Hello and proof.
+//
+// # When the connection breaks
+//
+// With Options.Reconnect the client connects again, and [Reconnecting] and [Reconnected] are events. Sessions between two
+// proven keys go on where they were: texts wait, nothing is lost and nothing comes twice. Requests have to be made again. A
+// session that the relay does not have any more ends with [ErrSessionLost]. A client whose key logs in elsewhere (REPLACED),
+// or who is not let in, does not connect again, or two programs would throw each other out for ever.
+//
+// Without it sessions end with the connection. When the client is Done, wait a moment, dial, log in, and start again; what
+// was not confirmed then (Flush did not return) may have arrived or not.
+//
 // # What can go wrong
 //
 // Whatever the relay refuses is a *[Refused], returned by the call whose request it was: [IsRefused] tells, with the codes
@@ -41,8 +61,7 @@
 // session, on both sides, with an error that names it, and [Tampering] is true of it. The same outside of sessions is an
 // event, [Trouble]. The errors are those of this package, and of package client/e2e.
 //
-// A peer whose client does not answer for half a minute is given up with [ErrSilent].
-//
-// Nothing connects again by itself, and sessions end with the connection. When the client is Done, wait a moment, dial, log
-// in, and start again; what was not confirmed then (Flush did not return) may have arrived or not.
+// A peer whose client does not answer for half a minute is given up with [ErrSilent]; one who is away is waited for. When the
+// relay says that a peer has ended a session, or is gone for good, it ends with *[Left]: what has arrived is still handed
+// out. That is the relay's word only, so what is unconfirmed stays so ([Session.Unconfirmed]).
 package client

@@ -37,8 +37,11 @@ func (c *conversation) abort(err error) {
 
 // silent reports whether there will never be anything to say again.
 func (c *conversation) silent(now time.Time) bool {
-	return c.mute && (c.farewell == nil || c.farewell.said && now.Sub(c.farewell.at) > longestPause)
+	return c.mute && (c.farewell == nil || c.farewell.said && now.Sub(c.farewell.at) >= longestPause)
 }
+
+// done reports whether it has ended well, and the peer was told everything.
+func (c *conversation) done() bool { return c.over && !c.mute && !c.owes }
 
 // stop ends the conversation. If it has not ended well, there is nothing to say any more but why.
 func (c *conversation) stop(well bool) { c.over, c.mute = true, c.mute || !well }

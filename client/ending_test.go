@@ -293,7 +293,7 @@ func TestCloseInEveryStateLeavesNoGoroutine(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // fails if a goroutine is left
 				relay, conn := net.Pipe() // a relay that neither reads nor writes
 				defer func() { _ = relay.Close() }()
-				c := New(conn)
+				c := New(conn, Options{})
 				state(t, c)
 				began := time.Now()
 				if err := c.Close(); err != nil {

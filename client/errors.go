@@ -20,8 +20,9 @@ type Refused struct {
 // Error names the request and the code, and says in our words what it means; in the relay's, quoted, where it knows more.
 func (r *Refused) Error() string {
 	text := r.Code.Text()
-	atTheDoor := r.Code == frames.Limit && (r.Request == 0 || r.Request == frames.TypeLogin)
-	if text == "" || atTheDoor { // a code of a later version; or too many connections, of one kind or another
+	atTheDoor := r.Code == frames.Limit && (r.Request == 0 || r.Request == frames.TypeLogin || r.Request == frames.TypeProve) ||
+		r.Code == frames.Unsupported && r.Request == 0
+	if text == "" || atTheDoor { // a code of a later version; too many connections, of one kind or another; or no TLS
 		text = strconv.Quote(r.Text)
 	}
 	if r.Request == 0 {
@@ -65,8 +66,15 @@ var (
 	ErrClosed = errors.New("client: closed")
 	// ErrDisconnected: the connection to the relay ended without a word.
 	ErrDisconnected = errors.New("the connection to the relay is lost")
+	// ErrNoAnswer: the relay has not answered our pings.
+	ErrNoAnswer = fmt.Errorf("%w: the relay does not answer any more", ErrDisconnected)
 	// ErrRelay: the relay sent what no relay may send.
 	ErrRelay = errors.New("this is no relay, or a broken one")
+	// ErrOldRelay: the relay knows neither Hello nor proofs. Options.Unproven logs in without, if that is what you want.
+	ErrOldRelay = errors.New("this is an older relay, which takes no proof of who logs in; " +
+		"to log in without one has to be asked for (Options.Unproven)")
+	// ErrNoHello: Options.Unproven says no Hello, so the relay takes no pings, and proves nothing.
+	ErrNoHello = errors.New("client: this needs a Hello, which Options.Unproven does without")
 	// ErrNotLoggedIn: Login first.
 	ErrNotLoggedIn = errors.New("client: not logged in")
 	// ErrLoggedIn: one login for each connection.
@@ -81,6 +89,9 @@ var (
 	ErrSilent = errors.New("the peer's client does not answer: it is gone, or the relay keeps back what is said")
 	// ErrReplaced: the peer has started anew, as after a crash.
 	ErrReplaced = errors.New("the peer has begun a new session")
+	// ErrSessionLost: the connection broke, and when it was there again the relay had no such session any more: the peer has
+	// ended it meanwhile, or the relay was restarted, or one of the two logins was not proven.
+	ErrSessionLost = errors.New("the session has not outlived the break of the connection")
 	// ErrStale: a request's time is far from ours: the relay has kept it, or a clock is wrong.
 	ErrStale = fmt.Errorf("the request is not from this hour: the relay kept it, or one of the two clocks is wrong")
 	// ErrRepeated: a request that was seen before.

@@ -29,6 +29,14 @@ func TestWhatARefusalSays(t *testing.T) {
 			`the relay refused Login: LIMIT, "too many"`,
 		},
 		{
+			client.Refused{Code: frames.Limit, Request: frames.TypeProve, Text: "too many"},
+			`the relay refused Prove: LIMIT, "too many"`,
+		},
+		{
+			client.Refused{Code: frames.Unsupported, Text: "this port speaks TLS"},
+			`the relay closes the connection: UNSUPPORTED, "this port speaks TLS"`,
+		},
+		{
 			client.Refused{Code: 99, Request: frames.TypeStart, Text: "a later\ncode"},
 			`the relay refused StartSession: CODE_99, "a later\ncode"`,
 		},

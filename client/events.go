@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 )
 
 const (
-	// maxEvents is how many requests, and how many troubles, are kept for somebody who does not look. The newest are.
+	// maxEvents is how many events of each type are kept for somebody who does not look. The newest are.
 	maxEvents = 64
 	// fresh is how far from now a request's time may be. Clocks may be wrong by less.
 	fresh = time.Hour
@@ -20,7 +21,7 @@ const (
 	maxSeen = 4096
 )
 
-// Event is [Requested] or [Trouble].
+// Event is [Requested], [Trouble], [Presence], [Restarting], [Reconnecting] or [Reconnected].
 type Event interface{ about() frames.Key }
 
 // Requested says that a user asks for a session: see [Client.AcceptSession]. Of several requests of a user the newest
@@ -35,6 +36,14 @@ type Trouble struct {
 	Peer frames.Key // who sent it, if that can be believed; nil for the relay
 	Err  error
 }
+
+// Presence says that the peer of an open session is connected or not, as the relay sees it. Of several the newest counts.
+type Presence struct {
+	Peer   frames.Key
+	Online bool
+}
+
+func (p Presence) about() frames.Key { return p.Peer }
 
 func (r Requested) about() frames.Key { return r.Peer }
 
@@ -78,11 +87,31 @@ func (c *Client) announce(p *peer, r *e2e.Request) {
 		oldest.request = nil
 		c.tidy(oldest)
 	}
+	c.unannounce(p)
+	c.add(Requested{Peer: p.key, Time: r.Time})
+}
+
+// unannounce forgets that a user asks.
+func (c *Client) unannounce(p *peer) {
 	c.events = slices.DeleteFunc(c.events, func(e Event) bool {
 		_, requested := e.(Requested)
 		return requested && string(e.about()) == string(p.key)
 	})
-	c.add(Requested{Peer: p.key, Time: r.Time})
+}
+
+// present takes the relay's word that a peer is connected or not.
+func (c *Client) present(f frames.Presence) {
+	p := c.peers[string(f.Peer)]
+	if p == nil || p.session == nil || p.session.err != nil {
+		return
+	}
+	p.session.talk.present(f.Online)
+	c.events = slices.DeleteFunc(c.events, func(e Event) bool {
+		_, presence := e.(Presence)
+		return presence && string(e.about()) == string(p.key)
+	})
+	c.add(Presence{Peer: p.key, Online: f.Online})
+	c.poke()
 }
 
 func (c *Client) trouble(from frames.Key, err error) {
@@ -92,8 +121,7 @@ func (c *Client) trouble(from frames.Key, err error) {
 // add adds an event, and throws away the oldest of its type if there are too many.
 func (c *Client) add(e Event) {
 	c.events = append(c.events, e)
-	_, requested := e.(Requested)
-	same := func(e Event) bool { _, r := e.(Requested); return r == requested }
+	same := func(other Event) bool { return reflect.TypeOf(other) == reflect.TypeOf(e) }
 	n := 0
 	for _, e := range c.events {
 		if same(e) {

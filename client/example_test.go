@@ -22,7 +22,7 @@ func Example() {
 	self, _ := client.NewIdentity()
 	bob := listen(ctx, address)
 
-	alice, err := client.Dial(ctx, address)
+	alice, err := client.Dial(ctx, address, client.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func Example() {
 // listen logs Bob in, who accepts the first who asks and prints what they say. It returns his key.
 func listen(ctx context.Context, address string) (key frames.Key) {
 	self, _ := client.NewIdentity()
-	bob, err := client.Dial(ctx, address)
+	bob, err := client.Dial(ctx, address, client.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}

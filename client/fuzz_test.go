@@ -20,14 +20,26 @@ func FuzzFromRelay(f *testing.F) {
 		frames.Error{Code: frames.Busy, Request: frames.TypeMessage, Number: 2},
 		frames.Error{Code: frames.ShuttingDown},
 		frames.Presence{Peer: peer},
+		frames.EndSession{Peer: peer, Reason: "tired"},
+		frames.Ping{1},
+		frames.Pong{1},
+		frames.Restarting{ReconnectIn: 1, KeepTryingFor: 2},
+		frames.Welcome{},
 	} {
-		f.Add(frame.Append(nil))
+		f.Add(frame.Append(nil), true)
+		f.Add(frame.Append(nil), false)
 	}
-	f.Fuzz(func(t *testing.T, sent []byte) {
+	f.Fuzz(func(t *testing.T, sent []byte, greeted bool) {
 		relay, conn := net.Pipe()
-		c := New(conn)
+		c := New(conn, Options{Unproven: !greeted})
 		login := make(chan error)
 		go func() { login <- c.Login(t.Context(), self) }()
+		if greeted {
+			if _, err := frames.Read(relay, frames.MaxLoginPayload); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = relay.Write(frames.Welcome{Elements: frames.Elements{Nonce: make([]byte, frames.NonceSize)}}.Append(nil))
+		}
 		if _, err := frames.Read(relay, frames.MaxLoginPayload); err != nil {
 			t.Fatal(err)
 		}

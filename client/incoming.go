@@ -43,6 +43,14 @@ func (i *incoming) hear(c e2e.Content) (inOrder []e2e.Content, err error) {
 	}
 }
 
+// has says exactly which messages are here.
+func (i *incoming) has() (complete, ahead uint64) {
+	for number := range i.ahead {
+		ahead |= 1 << (number - i.complete - 1) // none is further than that, see furthest
+	}
+	return i.complete, ahead
+}
+
 // first returns what the application should see next, a Text or an End.
 func (i *incoming) first() (c e2e.Content, ok bool) {
 	if len(i.ready) == 0 {

@@ -14,6 +14,8 @@ const (
 	window = 32
 	// A message that was refused is sent again after a pause, which doubles from the first to the longest.
 	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
+	// awayPause is the longest while the relay says that the peer is gone. It will say when the peer is back.
+	awayPause = 5 * time.Minute
 	// grace is how long the relay's Error for a record may take once the peer says that it is missing.
 	grace = 2 * time.Second
 	// silence is how long a record may go without any word of it.
@@ -26,7 +28,7 @@ type outgoing struct {
 	messages []*message // not taken by the peer's application yet, in order
 	last     uint64     // number of the newest message
 	records  []sentRecord
-	refused  uint64 // records that were refused and that no longer stand in records
+	refused  uint64 // records that were refused, or lost with a connection, and that no longer stand in records
 	next     uint64 // the peer's report: the counter that it expects,
 	received uint64 // how many records it has,
 	taken    uint64 // and how many messages its application has taken
@@ -35,7 +37,14 @@ type outgoing struct {
 	missingSince time.Time // since when there are any; zero if there are none
 	pausedUntil  time.Time
 	pause        time.Duration
+	gone         bool // the relay says that the peer is not connected
 	careful      bool // after a refusal: one record at a time, until one has arrived
+
+	// see resume.go
+
+	unsure       bool     // what is missing may be lost with a connection
+	late         []uint64 // frames of records that were lost, which the relay may yet say to have refused,
+	lateRefusals uint64   // so many of them
 }
 
 type message struct {
@@ -51,6 +60,7 @@ type sentRecord struct {
 	at             time.Time
 	message        *message // nil for what is not numbered
 	asks           bool     // for a confirmation
+	resume         e2e.Step // of a Resume; else 0
 	refused        bool
 }
 
@@ -104,6 +114,9 @@ func (o *outgoing) sent(r sentRecord) {
 
 // refuse notes that the relay refused the record in this frame. It will be made afresh, for a counter is used once.
 func (o *outgoing) refuse(now time.Time, frame uint64) (sentRecord, error) {
+	if o.wasLate(frame) {
+		return sentRecord{}, nil
+	}
 	i := slices.IndexFunc(o.records, func(r sentRecord) bool { return r.frame == frame })
 	if i < 0 || o.records[i].refused {
 		return sentRecord{}, ErrContradiction
@@ -114,7 +127,11 @@ func (o *outgoing) refuse(now time.Time, frame uint64) (sentRecord, error) {
 		r.message.sent = false
 	}
 	if !now.Before(o.pausedUntil) { // else it was sent before the pause began
-		o.pause = min(max(2*o.pause, firstPause), longestPause)
+		most := longestPause
+		if o.gone {
+			most = awayPause
+		}
+		o.pause = min(max(2*o.pause, firstPause), most)
 		o.pausedUntil = now.Add(o.pause/2 + rand.N(o.pause)) //nolint:gosec // so that senders do not come in step
 	}
 	o.careful = true
@@ -149,7 +166,7 @@ func (o *outgoing) settle(now time.Time) error {
 		return ErrContradiction
 	}
 	if o.missing = o.next - o.received - refused; o.missing > 0 {
-		if o.missingSince.IsZero() {
+		if o.missingSince.IsZero() && !o.unsure {
 			o.missingSince = now
 		}
 		return nil
@@ -191,5 +208,5 @@ func (o *outgoing) silentAt() time.Time {
 
 // sentIn reports whether a record went out in this frame and has no outcome yet.
 func (o *outgoing) sentIn(frame uint64) bool {
-	return slices.ContainsFunc(o.records, func(r sentRecord) bool { return r.frame == frame })
+	return slices.Contains(o.late, frame) || slices.ContainsFunc(o.records, func(r sentRecord) bool { return r.frame == frame })
 }

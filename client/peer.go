@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -62,7 +63,7 @@ func (c *Client) peer(key frames.Key) (*peer, error) {
 	if p := c.peers[string(key)]; p != nil {
 		return p, nil
 	}
-	if !c.loggedIn {
+	if !c.entered {
 		return nil, ErrNotLoggedIn
 	}
 	key = slices.Clone(key)
@@ -101,7 +102,7 @@ func (c *Client) StartSession(ctx context.Context, key frames.Key) (*Session, er
 	p.calls++
 	defer func() { p.calls--; c.tidy(p) }()
 	for {
-		r, err := c.startOrAccept(p)
+		r, err := c.startOrAccept(ctx, p)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +112,7 @@ func (c *Client) StartSession(ctx context.Context, key frames.Key) (*Session, er
 			return p.session, nil
 		case err != nil:
 			return nil, err
-		case IsRefused(r.err, frames.NoRequest), IsRefused(r.err, frames.Offline): // it was taken back, so it is for us to ask
+		case takenBack(r.err): // so it is for us to ask
 		case IsRefused(r.err, frames.Unavailable) && (p.request != nil || p.justAccepted(time.Now())): // the other's is left
 		default:
 			return nil, r.err
@@ -119,7 +120,16 @@ func (c *Client) StartSession(ctx context.Context, key frames.Key) (*Session, er
 	}
 }
 
-func (c *Client) startOrAccept(p *peer) (*request, error) {
+// takenBack reports whether the peer's request, which we accepted, was not there any more.
+func takenBack(err error) bool {
+	refused, ok := errors.AsType[*Refused](err)
+	return ok && refused.Request == frames.TypeAccept && (refused.Code == frames.NoRequest || refused.Code == frames.Offline)
+}
+
+func (c *Client) startOrAccept(ctx context.Context, p *peer) (*request, error) {
+	if err := c.await(ctx, c.connected); err != nil {
+		return nil, err
+	}
 	switch {
 	case p.request != nil:
 		return c.accept(p)
@@ -175,13 +185,13 @@ func (c *Client) start(p *peer) (*request, error) {
 	}
 	r := &request{peer: p}
 	if len(p.starts) == maxStarts {
-		delete(c.asked, p.starts[0].request.number)
+		delete(c.link.asked, p.starts[0].request.number)
 		p.starts[0].start.Forget()
 		p.starts[0].request.err = ErrReplaced
 		p.starts = p.starts[1:]
 	}
 	p.starts = append(p.starts, asking{start: start, at: now, request: r})
-	c.post(frames.StartSession{Peer: p.key, Sealed: sealed}, r)
+	c.post(c.link, frames.StartSession{Peer: p.key, Sealed: sealed}, r)
 	return r, nil
 }
 
@@ -202,12 +212,12 @@ func (c *Client) accept(p *peer) (*request, error) {
 	}
 	r := &request{peer: p}
 	if len(p.accepted) == maxStarts {
-		delete(c.asked, p.accepted[0].request.number)
+		delete(c.link.asked, p.accepted[0].request.number)
 		p.accepted[0].request.err = ErrReplaced
 		p.accepted = p.accepted[1:]
 	}
 	p.accepted = append(p.accepted, accepting{session: newSession(c, p, keys, false), at: time.Now(), request: r})
-	c.post(frames.AcceptSession{Peer: p.key, Sealed: sealed}, r)
+	c.post(c.link, frames.AcceptSession{Peer: p.key, Sealed: sealed}, r)
 	return r, nil
 }
 
@@ -223,7 +233,7 @@ func (c *Client) giveUp(p *peer, r *request) {
 
 // withdraw forgets what nothing will come of.
 func (c *Client) withdraw(p *peer, r *request) {
-	delete(c.asked, r.number)
+	delete(c.link.asked, r.number)
 	p.starts = slices.DeleteFunc(p.starts, func(a asking) bool { return a.request == r })
 	p.accepted = slices.DeleteFunc(p.accepted, func(a accepting) bool { return a.request == r })
 	if s := p.session; s != nil && len(p.accepted) == 0 {
@@ -236,11 +246,11 @@ func (c *Client) withdraw(p *peer, r *request) {
 // open opens a session, in place of whatever there was with this peer.
 func (c *Client) open(p *peer, s *Session) {
 	for _, a := range p.starts {
-		delete(c.asked, a.request.number)
+		delete(c.link.asked, a.request.number)
 		a.start.Forget()
 	}
 	for _, a := range p.accepted {
-		delete(c.asked, a.request.number)
+		delete(c.link.asked, a.request.number)
 	}
 	p.starts, p.accepted, p.request = nil, nil, nil
 	if old := p.session; old != nil {

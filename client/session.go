@@ -24,6 +24,7 @@ type Session struct {
 	done   chan struct{}
 
 	claimed bool          // by a call of AcceptSession
+	lost    bool          // the relay has no such session, or was told so
 	reading chan struct{} // holds one element while somebody reads
 }
 
@@ -39,7 +40,7 @@ func (s *Session) Peer() frames.Key { return s.peer.key }
 
 // Send says a text of at most MaxText bytes. It returns as soon as the text is under way, and waits while as many as may
 // be (32) are under way that the peer has not taken. A text that the relay refuses because the peer does not keep up
-// (BUSY), has just left (OFFLINE), or because of a mishap (INTERNAL), is sent again, after a pause and in order, for as
+// (BUSY), is away (OFFLINE), or because of a mishap (INTERNAL), is sent again, after a pause and in order, for as
 // long as the session lives; any other refusal ends the session. [Session.Flush] waits until the peer has everything.
 func (s *Session) Send(ctx context.Context, text []byte) error {
 	if len(text) > MaxText {
@@ -195,6 +196,16 @@ func (s *Session) part() {
 	}
 }
 
+// Farewell is the peer's End, with its reason, once Messages has come to it; nil before.
+func (s *Session) Farewell() *Ended {
+	s.client.mu.Lock()
+	defer s.client.mu.Unlock()
+	if !s.talk.endTaken {
+		return nil
+	}
+	return s.talk.ended
+}
+
 // Done is closed when the session is over.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
@@ -239,7 +250,8 @@ func (s *Session) finish(err error) {
 
 // lose ends the session because the peer, or the relay, is gone. A peer that had said its last may be.
 func (s *Session) lose(err error) {
-	if s.talk.endTaken {
+	s.lost = true
+	if s.talk.ended != nil {
 		err = s.talk.how
 	}
 	s.finish(err)
@@ -251,7 +263,9 @@ func (s *Session) fail(err error) {
 	if s.err != nil {
 		return
 	}
-	if _, told := errors.AsType[*Noticed](err); !told {
+	if _, told := errors.AsType[*Noticed](err); told {
+		s.lost = true // the peer tells the relay, too
+	} else {
 		s.talk.abort(err)
 	}
 	s.finish(err)
@@ -262,15 +276,29 @@ func (s *Session) fail(err error) {
 func (s *Session) refused(now time.Time, frame uint64, r *Refused) {
 	switch r.Code { //nolint:exhaustive // these pass, all others do not
 	case frames.Busy, frames.Offline, frames.Internal:
-		if s.talk.endTaken && r.Code == frames.Offline {
+		if r.Code == frames.Offline && s.hasLeft(now) {
 			s.lose(r)
 			return
+		}
+		if r.Code == frames.Offline {
+			s.talk.excuse(s.talk.out.counterOf(frame))
 		}
 		if err := s.talk.refused(now, frame); err != nil {
 			s.fail(err)
 		}
 		s.client.poke()
+	case frames.NoSession:
+		if s.talk.unsure {
+			s.lose(ErrSessionLost)
+		}
+		s.lose(r)
 	default:
 		s.lose(r)
 	}
+}
+
+// hasLeft reports whether a peer that is not connected will not come back: it has said its last, and no relay that keeps
+// sessions has kept it for long.
+func (s *Session) hasLeft(now time.Time) bool {
+	return s.talk.endTaken && (!s.client.link.greeted || !now.Before(s.talk.heardAt.Add(silence)))
 }

@@ -3,7 +3,6 @@ package client
 import (
 	"cmp"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -12,12 +11,15 @@ import (
 )
 
 // take acts on a frame of the relay's. An error ends the connection. The lock is held, as in all of this file.
-func (c *Client) take(now time.Time, f frames.Frame) error {
+func (c *Client) take(l *link, now time.Time, f frames.Frame, raw frames.Raw) error {
+	l.heardAt, l.missed = now, 0
+	if raw.Type.Carries() && !l.loggedIn {
+		c.trouble(nil, ErrUnasked)
+		return nil
+	}
 	switch f := f.(type) {
 	case frames.LoginAccepted:
-		c.loggedIn = c.self != nil
-		maps.DeleteFunc(c.asked, func(_ uint64, r *request) bool { return r.peer == nil })
-		c.rang.ring()
+		c.enteredBy(l)
 	case frames.StartSession:
 		if err := c.requested(now, f); err != nil {
 			c.trouble(f.Peer, err)
@@ -29,9 +31,40 @@ func (c *Client) take(now time.Time, f frames.Frame) error {
 	case frames.Message:
 		c.heard(now, f)
 	case frames.Error:
-		return c.refused(now, f)
+		return c.refused(l, now, f)
+	case frames.Welcome:
+		return c.welcomed(l, f, raw.Payload)
+	default:
+		if l.greeted {
+			c.extension(l, now, f)
+		}
 	}
 	return nil
+}
+
+// maxPosted is how many frames may wait to be written to a relay that asks for more of them and does not read.
+const maxPosted = 1024
+
+// extension acts on a frame that a relay sends only to who said Hello.
+func (c *Client) extension(l *link, now time.Time, f frames.Frame) {
+	switch f := f.(type) {
+	case frames.Ping:
+		if len(l.outbox) < maxPosted {
+			c.post(l, frames.Pong(f), nil)
+		}
+	case frames.Pong:
+		c.ponged(l, now, f)
+	case frames.EndSession:
+		c.left(f)
+	case frames.Presence:
+		c.present(f)
+	case frames.Restarting:
+		l.restarting = &Restarting{
+			In:         time.Duration(f.ReconnectIn) * time.Millisecond,
+			KeepTrying: time.Duration(f.KeepTryingFor) * time.Millisecond,
+		}
+		c.add(*l.restarting)
+	}
 }
 
 // requested takes a peer's request for a session.
@@ -109,6 +142,7 @@ func (c *Client) heard(now time.Time, f frames.Message) {
 	p := c.peers[string(f.Peer)]
 	if p == nil || p.session == nil && len(p.accepted) == 0 {
 		c.trouble(f.Peer, ErrUnasked)
+		c.disown(p, f.Peer)
 		return
 	}
 	var err error
@@ -137,14 +171,14 @@ func (c *Client) heard(now time.Time, f frames.Message) {
 }
 
 // refused takes an Error.
-func (c *Client) refused(now time.Time, f frames.Error) error {
+func (c *Client) refused(l *link, now time.Time, f frames.Error) error {
 	refused := &Refused{Code: f.Code, Request: f.Request, Text: f.Text}
 	if f.Number == 0 || f.Code.Closes() {
 		return refused
 	}
-	if r := c.asked[f.Number]; r != nil {
+	if r := l.asked[f.Number]; r != nil {
 		r.err = refused
-		delete(c.asked, f.Number)
+		delete(l.asked, f.Number)
 		if r.peer != nil {
 			refused.Peer = r.peer.key
 			c.withdraw(r.peer, r)
@@ -152,13 +186,26 @@ func (c *Client) refused(now time.Time, f frames.Error) error {
 		c.rang.ring()
 		return nil
 	}
-	for _, s := range c.sessions {
-		if s.talk.out.sentIn(f.Number) {
-			refused.Peer = s.peer.key
-			s.refused(now, f.Number, refused)
-			return nil
-		}
+	if s := c.sentIn(f.Number); s != nil {
+		refused.Peer = s.peer.key
+		s.refused(now, f.Number, refused)
+		return nil
 	}
 	c.trouble(nil, refused)
+	return nil
+}
+
+// sentIn returns the session of which a record went out in this frame. It may be over.
+func (c *Client) sentIn(frame uint64) *Session {
+	for _, s := range c.sessions {
+		if s.talk.out.sentIn(frame) {
+			return s
+		}
+	}
+	for _, p := range c.peers {
+		if p.session != nil && p.session.talk.out.sentIn(frame) {
+			return p.session
+		}
+	}
 	return nil
 }

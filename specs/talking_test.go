@@ -234,7 +234,7 @@ var _ = Describe("Talking through the SDK", func() {
 	When("logging in", func() {
 		It("is told that the key is in use, and may try again on the same connection", func(ctx SpecContext) {
 			alice := friendAt(ctx, r.address, "alice")
-			second, err := sdk.Dial(ctx, r.address)
+			second, err := sdk.Dial(ctx, r.address, sdk.Options{Unproven: true})
 			Expect(err).NotTo(HaveOccurred())
 			DeferCleanup(second.Close)
 			err = second.Login(ctx, alice.self)
@@ -246,7 +246,7 @@ var _ = Describe("Talking through the SDK", func() {
 		}, SpecTimeout(patience))
 
 		It("comes before everything else", func(ctx SpecContext) {
-			c, err := sdk.Dial(ctx, r.address)
+			c, err := sdk.Dial(ctx, r.address, sdk.Options{Unproven: true})
 			Expect(err).NotTo(HaveOccurred())
 			DeferCleanup(c.Close)
 			_, err = c.StartSession(ctx, identity("bob").Key())

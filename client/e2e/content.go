@@ -18,17 +18,31 @@ const (
 	Rekey   Kind = 4 // numbered: the initiator offers new keys; the body is that of a Start
 	Rekeyed Kind = 5 // numbered: the responder takes them; the body is that of an Accept
 	Abort   Kind = 6 // gives the session up at once; the body is a code that says what the sender noticed
+	Resume  Kind = 7 // after a connection broke: says, and asks, exactly what has come; the body is a Resumption
 )
 
 // numbered reports whether records of this kind are messages, if it is one that we know.
 func (k Kind) numbered() (numbered, known bool) {
 	switch k {
-	case Confirm, Probe, Abort:
+	case Confirm, Probe, Abort, Resume:
 		return false, true
 	case Text, End, Rekey, Rekeyed:
 		return true, true
 	}
 	return false, false
+}
+
+// size returns how long the body is, if all of this kind are equally long.
+func (k Kind) size() (n int, fixed bool) {
+	switch k {
+	case Confirm, Probe:
+		return 0, true
+	case Resume:
+		return resumptionSize, true
+	case Text, End, Rekey, Rekeyed, Abort:
+		return 0, false
+	}
+	return 0, false
 }
 
 // Content is the plaintext of a record:
@@ -93,8 +107,8 @@ func ParseContent(b []byte) (Content, error) {
 	if numbered, known := c.Kind.numbered(); known && numbered != (c.Number > 0) {
 		return Content{}, fmt.Errorf("%w: kind %d with the number %d", ErrMalformed, c.Kind, c.Number)
 	}
-	if (c.Kind == Confirm || c.Kind == Probe) && n > 0 {
-		return Content{}, fmt.Errorf("%w: kind %d with a body", ErrMalformed, c.Kind)
+	if size, fixed := c.Kind.size(); fixed && n != size {
+		return Content{}, fmt.Errorf("%w: kind %d with a body of %d bytes", ErrMalformed, c.Kind, n)
 	}
 	c.Body = rest[:n:n]
 	return c, nil

@@ -33,7 +33,8 @@ func TestContentsOfEveryKindComeBack(t *testing.T) {
 		} {
 			got, err := ParseContent(c.Append(nil))
 			numbered, known := kind.numbered()
-			if known && numbered != (c.Number > 0) {
+			size, fixed := kind.size()
+			if known && numbered != (c.Number > 0) || fixed && len(c.Body) != size {
 				if !errors.Is(err, ErrMalformed) {
 					t.Errorf("%+v is taken: %v", c, err)
 				}
@@ -47,18 +48,18 @@ func TestContentsOfEveryKindComeBack(t *testing.T) {
 }
 
 func TestMessagesAreNumberedAndNothingElseIs(t *testing.T) {
-	for kind, want := range map[Kind]bool{Confirm: false, Probe: false, Text: true, End: true, Rekey: true, Rekeyed: true, Abort: false} {
+	for kind, want := range map[Kind]bool{Confirm: false, Probe: false, Text: true, End: true, Rekey: true, Rekeyed: true, Abort: false, Resume: false} {
 		if numbered, known := kind.numbered(); numbered != want || !known {
 			t.Errorf("kind %d: %v, %v", kind, numbered, known)
 		}
 	}
-	if _, known := Kind(7).numbered(); known {
-		t.Error("kind 7 is known")
+	if _, known := Kind(8).numbered(); known {
+		t.Error("kind 8 is known")
 	}
 }
 
 func TestTheKindsHaveTheirNumbers(t *testing.T) {
-	for want, kind := range []Kind{Confirm, Probe, Text, End, Rekey, Rekeyed, Abort} {
+	for want, kind := range []Kind{Confirm, Probe, Text, End, Rekey, Rekeyed, Abort, Resume} {
 		if got := (Content{Kind: kind}).Append(nil)[0]; int(got) != want {
 			t.Errorf("kind %d is written as %d", want, got)
 		}

@@ -423,6 +423,7 @@ func contentVectors(v *vectors) {
 		{"rekey", Content{Kind: Rekey, Next: 9, Received: 9, Taken: 9, Number: 3, Body: counting(746)}},
 		{"rekeyed", Content{Kind: Rekeyed, Next: 10, Received: 10, Taken: 10, Number: 4, Body: counting(802)}},
 		{"abort", Content{Kind: Abort, Next: 11, Received: 11, Taken: 11, Body: []byte{3}}},
+		{"resume", Content{Kind: Resume, Next: 9, Received: 7, Taken: 2, Body: Resumption{Step: Asking, Complete: 3, Ahead: 0b1010}.Append(nil)}},
 		{"unknown kind", Content{Kind: 200, Next: 1, Received: 1, Taken: 1, Number: 1, Body: counting(3)}},
 		{"body of 0", Content{Kind: Text, Number: 5}},
 		{"body of 256", Content{Kind: Text, Number: 6, Body: counting(256)}},

@@ -59,25 +59,11 @@ func unconfirmed(session *client.Session, err error) error {
 // explain says in words that a person can act on why it ended with a friend of this name, with an exit code.
 func explain(err error, friend string) error {
 	var refused *client.Refused
-	var ended *client.Ended
 	switch {
 	case err == nil:
 		return nil
 	case client.Tampering(err):
-		return withCode(exitTampering, fmt.Errorf(
-			"do not trust this relay, or the network: %w", err))
-	case errors.As(err, &ended):
-		return withCode(exitUnconfirmed, errors.New(hasEnded(ended, friend)))
-	case errors.Is(err, client.ErrGivenUp):
-		return withCode(exitUnconfirmed, fmt.Errorf("the program of %s could not go on", friend))
-	case errors.Is(err, client.ErrSilent):
-		return withCode(exitUnconfirmed, fmt.Errorf("%s does not answer any more: gone, or kept from us by the relay", friend))
-	case errors.Is(err, client.ErrReplaced):
-		return withCode(exitUnconfirmed, fmt.Errorf("%s has begun a new session", friend))
-	case errors.Is(err, client.ErrDisconnected):
-		return withCode(exitRelay, errors.New("the connection to the relay is lost; try again when it is back"))
-	case errors.Is(err, client.ErrRelay):
-		return withCode(exitRelay, errors.New("what answers there is not a blubbel relay; check --relay"))
+		return withCode(exitTampering, fmt.Errorf("do not trust this relay, or the network: %w", err))
 	case errors.As(err, &refused):
 		return explainRefusal(refused, friend)
 	case errors.Is(err, context.Canceled):
@@ -85,27 +71,81 @@ func explain(err error, friend string) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return withCode(exitAway, fmt.Errorf("%s did not answer in time", friend))
 	}
+	if e := explainSession(err, friend); e != nil {
+		return e
+	}
+	if e := explainRelay(err); e != nil {
+		return e
+	}
 	return err
 }
 
-// hasEnded says that a friend has ended the session, and the reason if there is one.
-func hasEnded(e *client.Ended, friend string) string {
-	if e.Reason == "" {
-		return friend + " has ended the session"
+// explainSession explains how a session with a friend ended; nil if err is about something else.
+func explainSession(err error, friend string) error {
+	var ended *client.Ended
+	var left *client.Left
+	text := ""
+	switch {
+	case errors.As(err, &ended):
+		text = hasEnded(ended.Reason, friend)
+	case errors.As(err, &left) && left.Disconnected():
+		text = fmt.Sprintf("%s has left: the connection has ended, says the relay", friend)
+	case errors.As(err, &left):
+		text = hasEnded(left.Reason, friend) + ", says the relay"
+	case errors.Is(err, client.ErrGivenUp):
+		text = fmt.Sprintf("the program of %s could not go on", friend)
+	case errors.Is(err, client.ErrSilent):
+		text = fmt.Sprintf("%s does not answer any more: gone, or kept from us by the relay", friend)
+	case errors.Is(err, client.ErrReplaced):
+		text = fmt.Sprintf("%s has begun a new session", friend)
+	case errors.Is(err, client.ErrSessionLost):
+		text = fmt.Sprintf("the session with %s is over: while we were away, %s has left, or the relay has forgotten it", friend, friend)
+	default:
+		return nil
 	}
-	return fmt.Sprintf("%s has ended the session: %s", friend, printable(e.Reason))
+	return withCode(exitUnconfirmed, errors.New(text))
 }
 
-// ending says how a session ended that has ended well.
-func ending(session *client.Session, friend string) string {
-	if ended, ok := errors.AsType[*client.Ended](session.Err()); ok {
-		return hasEnded(ended, friend)
+// explainRelay explains what is wrong with the relay, or with the way there; nil if err is about something else.
+func explainRelay(err error) error {
+	var wrong *client.WrongRelay
+	switch {
+	case errors.As(err, &wrong) && wrong.Forged:
+		return withCode(exitTampering, fmt.Errorf("%w; nothing was told to it", err))
+	case errors.As(err, &wrong):
+		return withCode(exitRelay, fmt.Errorf("%w; nothing was told to it. If the relay has a new identity, ask for its new address", err))
+	case errors.Is(err, client.ErrOldRelay):
+		return withCode(exitRelay, errors.New("this is an older relay, which takes no proof that the key is yours; to log in without, say --unproven"))
+	case errors.Is(err, client.ErrDisconnected):
+		return withCode(exitRelay, errors.New("the connection to the relay is lost; try again when it is back"))
+	case errors.Is(err, client.ErrRelay):
+		return withCode(exitRelay, errors.New("what answers there is not a blubbel relay; check the address"))
 	}
-	return friend + " has ended the session"
+	return nil
+}
+
+// hasEnded says that a friend has ended the session, and the reason if there is one.
+func hasEnded(reason, friend string) string {
+	if reason == "" {
+		return friend + " has ended the session"
+	}
+	return fmt.Sprintf("%s has ended the session: %s", friend, printable(reason))
+}
+
+// ending says that a friend has said its last.
+func ending(session *client.Session, friend string) string {
+	if ended := session.Farewell(); ended != nil {
+		return hasEnded(ended.Reason, friend)
+	}
+	return hasEnded("", friend)
 }
 
 func explainRefusal(r *client.Refused, friend string) error {
 	switch r.Code { //nolint:exhaustive // what else there is says enough by itself
+	case frames.Unsupported:
+		if r.Request == 0 {
+			return withCode(exitRelay, fmt.Errorf("%w; with TLS the address begins with tls:// or blubbels://", r))
+		}
 	case frames.Unavailable:
 		return withCode(exitAway, fmt.Errorf("%s is away, or nobody has this key", friend))
 	case frames.NoSession, frames.Offline:
@@ -117,8 +157,15 @@ func explainRefusal(r *client.Refused, friend string) error {
 			"minutes if its network is gone"))
 	case frames.BadKey:
 		return withCode(exitRelay, errors.New("this relay does not take your key"))
-	case frames.ProofRequired, frames.NotAllowed:
-		return withCode(exitRelay, fmt.Errorf("this relay does not let this key in: %w", r))
+	case frames.ProofRequired:
+		return withCode(exitRelay, errors.New("this relay wants a proof that the key is yours; leave out --unproven"))
+	case frames.ProofInvalid:
+		return withCode(exitRelay, errors.New("the relay does not take the proof that the key is yours: somebody in between changes "+
+			"what is said, or the relay is at fault"))
+	case frames.NotAllowed:
+		return withCode(exitRelay, errors.New("this relay serves listed keys only, and yours is not among them; ask who runs it"))
+	case frames.Replaced:
+		return withCode(exitRelay, errors.New("you are logged in elsewhere now: another program has proved that it has your key"))
 	case frames.ShuttingDown:
 		return withCode(exitRelay, errors.New("the relay is shutting down; try again when it is back"))
 	}

@@ -33,7 +33,7 @@ func (l listen) Run(ctx context.Context, s streams) error {
 		}
 		friends[string(f.key)] = f
 	}
-	conn, err := l.connect(ctx, self)
+	conn, err := l.connect(ctx, self, client.Forever)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (l listen) Run(ctx context.Context, s streams) error {
 func (l listen) serve(ctx context.Context, conn *client.Client, s streams, friends map[string]friend) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	d := door{conn: conn, streams: s, friends: friends, over: func(error) {}}
+	d := door{conn: conn, streams: s, news: newNews(s), friends: friends, over: func(error) {}}
 	if l.Once {
 		d.over = func(how error) { cancel(sessionOver{how}) }
 	}
@@ -65,6 +65,7 @@ func (l listen) serve(ctx context.Context, conn *client.Client, s streams, frien
 // door is where friends come in.
 type door struct {
 	streams
+	news    *news
 	conn    *client.Client
 	friends map[string]friend // by key
 	over    func(how error)   // called when a session is over
@@ -72,16 +73,17 @@ type door struct {
 
 // see looks who is there.
 func (d door) see(ctx context.Context, event client.Event) {
-	switch e := event.(type) {
-	case client.Requested:
-		if f, known := d.friends[string(e.Peer)]; known {
-			go d.host(ctx, f) // ends with the session, or ctx
-			return
-		}
-		d.say("somebody asks for a session, and is not among those named with --peer: %s", e.Peer.Hex())
-	case client.Trouble:
-		d.say("%s", trouble(e))
+	request, requested := event.(client.Requested)
+	if !requested {
+		d.news.tell(event, func(key frames.Key) (string, bool) { f, known := d.friends[string(key)]; return f.name, known })
+		return
 	}
+	if f, known := d.friends[string(request.Peer)]; known {
+		go d.host(ctx, f) // ends with the session, or ctx
+		return
+	}
+	d.say("somebody asks for a session, and is not among those named with --peer: %s", request.Peer.Hex())
+	_ = d.conn.Decline(request.Peer, "") // it may have been taken back
 }
 
 // sessionOver is why to listen no longer, and how the one session ended.

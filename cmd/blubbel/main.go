@@ -43,6 +43,7 @@ type commands struct {
 	Chat    chat             `cmd:"" help:"Talk with a friend. In a pipe: send standard input, until its end."`
 	Listen  listen           `cmd:"" help:"Wait for friends and print what they say."`
 	Safety  safety           `cmd:"" help:"Print the safety number of you and a friend. If both of you see the same, nobody sits in between."`
+	Ping    pingRelay        `cmd:"" help:"Measure how long a relay takes to answer. It needs no key."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/mdeiml/blubbel-server/frames"
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
@@ -227,6 +228,15 @@ func TestWhatIsWrongIsOneClearLine(t *testing.T) {
 		{exitUsage, "missing flags: --peer", []string{"chat", alice}},
 		{exitUsage, "invalid duration", []string{"chat", alice, bob, "--wait=soon"}},
 		{exitUsage, "give it as host:port", []string{"chat", alice, bob, "--relay=nowhere"}},
+		{exitUsage, "the relay's id is missing", []string{"chat", alice, bob, "--relay=blubbels://127.0.0.1:1"}},
+		{exitUsage, "--unproven does not ask the relay who it is", []string{"chat", alice, bob, "--unproven", "--relay=" + pinned(address, frames.RelayID{1})}},
+		{exitRelay, "this is not the relay of that address", []string{"chat", alice, bob, "--relay=" + pinned(address, frames.RelayID{1})}},
+		{exitRelay, "does not speak TLS", []string{"chat", alice, bob, "--relay=tls://" + address}},
+		{exitFailure, "cannot read --tls-ca", []string{"chat", alice, bob, "--tls-ca=" + file("none")}},
+		{exitFailure, "there is no certificate in it", []string{"ping", address, "--tls-ca=" + file("nonsense")}},
+		{exitUsage, "the port is missing", []string{"ping", "nowhere"}},
+		{exitUsage, "at least 1", []string{"ping", address, "-n0"}},
+		{exitRelay, "cannot reach the relay at 127.0.0.1:1;", []string{"ping", "127.0.0.1:1"}},
 		{exitFailure, "make one with: blubbel keygen", []string{"id", "--key=" + file("none.pem")}},
 		{exitFailure, "others can read your key; forbid it with: chmod 600", []string{"id", "--key=" + file("open.pem")}},
 		{exitFailure, "not a key in PEM", []string{"id", "--key=" + file("nonsense")}},
@@ -335,13 +345,14 @@ func TestTwoPipesCarryBothTexts(t *testing.T) {
 func TestTheEndOfTheRelayIsTold(t *testing.T) {
 	bob, args, stop := talking(t)
 	in, _ := io.Pipe()
-	alice := start(t, in, args...)
+	alice := start(t, in, append(args, "--reconnect=0")...)
 	alice.err.says(t, "bob is here")
 	stop()
-	for _, r := range []*running{alice, bob} {
-		r.ends(t, exitRelay)
-		r.err.says(t, "the relay is shutting down; try again when it is back")
-	}
+	alice.ends(t, exitRelay)
+	alice.err.says(t, "the relay is shutting down; try again when it is back")
+	bob.err.says(t, "the relay is shutting down; connecting again")
+	bob.stop()
+	bob.ends(t, exitInterrupted)
 }
 
 func TestWhoeverIsNotNamedIsToldOfAndNotAccepted(t *testing.T) {

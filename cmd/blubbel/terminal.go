@@ -59,9 +59,17 @@ type chatting struct {
 	*terminal
 	streams
 	conn    *client.Client
+	self    *client.Identity
 	peer    friend
 	session *client.Session
 	heard   chan error // how the session has ended
+	meet    func(ctx context.Context) (*client.Session, error)
+}
+
+// met is a newer session, or why there is none.
+type met struct {
+	session *client.Session
+	err     error
 }
 
 // talk lets the user talk until one of the two has enough. asked tells that the friend asks for a session: after a crash,
@@ -69,31 +77,61 @@ type chatting struct {
 func (t *terminal) talk(ctx context.Context, c *chatting, asked <-chan struct{}) error {
 	defer watchSize(t.resize)()
 	lines := t.lines()
-	again := make(chan *client.Session)
+	again := make(chan met)
 	c.begin(c.session)
 	for {
+		var done bool
+		var err error
 		select {
-		case err := <-c.heard:
-			if errors.Is(err, client.ErrReplaced) {
-				c.begin(<-again)
-				continue
-			}
-			return c.over(err)
+		case how := <-c.heard:
+			done, err = c.lost(ctx, how, again)
 		case line, more := <-lines:
 			if !more {
-				return c.end()
+				line = "/end"
 			}
-			if err := c.typed(ctx, line, again); err != nil {
-				return c.over(err)
-			}
+			done, err = c.command(ctx, line)
 		case <-asked:
 			go c.acceptAgain(ctx, again) // ends within patience
-		case session := <-again:
-			c.begin(session)
+		case m := <-again:
+			done, err = c.joined(m)
 		case <-ctx.Done():
-			return c.end()
+			return c.end("")
+		}
+		if done {
+			return err
 		}
 	}
+}
+
+// joined goes on with a newer session, if there is one.
+func (c *chatting) joined(m met) (done bool, err error) {
+	if m.err != nil {
+		return true, c.over(m.err)
+	}
+	c.begin(m.session)
+	return false, nil
+}
+
+// lost goes on without a session that ended so, if there will be a newer one.
+func (c *chatting) lost(ctx context.Context, how error, again chan<- met) (done bool, err error) {
+	if c.renews(ctx, how, again) {
+		return false, nil
+	}
+	return true, c.over(how)
+}
+
+// renews reports whether there will be a newer session in place of one that ended so, and has the friend asked for it if it
+// was lost: with a relay that was restarted, for instance.
+func (c *chatting) renews(ctx context.Context, err error, again chan<- met) bool {
+	if !errors.Is(err, client.ErrSessionLost) {
+		return errors.Is(err, client.ErrReplaced)
+	}
+	c.say("%v; asking %s again", explain(err, c.peer.name), c.peer.name)
+	go func() { // ends with ctx, or the connection
+		session, err := c.meet(ctx)
+		again <- met{session, err} // whoever talks looks for it, or has left, and so has the process
+	}()
+	return true
 }
 
 // begin goes on with a session, a newer one perhaps.
@@ -103,7 +141,7 @@ func (c *chatting) begin(session *client.Session) {
 			c.say("%v", err)
 		}
 	}
-	c.say("%s is here; Ctrl-D ends", c.peer.name)
+	c.say("%s is here; Ctrl-D ends, /help says what else there is", c.peer.name)
 	c.session, c.heard = session, make(chan error, 1)
 	go func(heard chan<- error) { // ends with the session
 		heard <- show(context.Background(), session, &named{out: c.terminal, name: c.peer.name})
@@ -111,25 +149,25 @@ func (c *chatting) begin(session *client.Session) {
 }
 
 // acceptAgain accepts the friend, who has begun anew.
-func (c *chatting) acceptAgain(ctx context.Context, again chan<- *client.Session) {
+func (c *chatting) acceptAgain(ctx context.Context, again chan<- met) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	session, err := c.conn.AcceptSession(ctx, c.peer.key)
 	if err != nil {
 		return // the friend is gone again, or will ask again
 	}
-	again <- session // whoever talks looks for it, or has left, and so has the process
+	again <- met{session: session} // whoever talks looks for it, or has left, and so has the process
 }
 
-// typed sends a line, in a newer session if there is one.
-func (c *chatting) typed(ctx context.Context, line string, again <-chan *client.Session) error {
+// typed sends a line.
+func (c *chatting) typed(ctx context.Context, line string) error {
 	if utf8.RuneCountInString(line) >= longestLine {
 		c.say("a typed line has at most %d characters; what was behind them is lost (a pipe takes any length)", longestLine)
 	}
 	err := c.send(ctx, line)
-	if errors.Is(err, client.ErrReplaced) {
-		c.begin(<-again)
-		err = c.send(ctx, line)
+	if errors.Is(err, client.ErrReplaced) || errors.Is(err, client.ErrSessionLost) {
+		c.say("not sent: there is no session with %s now, but soon again", c.peer.name)
+		return nil
 	}
 	return err
 }
@@ -150,16 +188,16 @@ func (c *chatting) send(ctx context.Context, line string) error {
 func (c *chatting) over(err error) error {
 	if _, ended := errors.AsType[*client.Ended](err); err == nil || ended {
 		c.say("%s", ending(c.session, c.peer.name))
-		return c.end()
+		return c.end("")
 	}
 	return unconfirmed(c.session, explain(err, c.peer.name))
 }
 
-// end says that this is all, and gives the friend a while to confirm it.
-func (c *chatting) end() error {
+// end says that this is all, and why, and gives the friend a while to confirm it.
+func (c *chatting) end(reason string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
-	if c.session.End(ctx, "") != nil {
+	if c.session.End(ctx, reason) != nil {
 		return unconfirmed(c.session, nil)
 	}
 	leave(c.session)
