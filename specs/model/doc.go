@@ -9,5 +9,6 @@
 // Hello, some prove that their keys are their own, on several connections at once if they like (login_test.go). Everything they say
 // and hear is written down (history_test.go), while actors, readers and writers panic (bomb_test.go), and the store of the pins fails
 // (pins_test.go). Then all is quiet, everybody must get through to everybody (end_test.go), and the history is judged by rules that
-// know nothing of the relay but its protocol (check_test.go, and, for those who say Hello and prove, proven_test.go).
+// know nothing of the relay but its protocol (check_test.go, and, for those who say Hello and prove, proven_test.go
+// and ended_test.go).
 package model

@@ -89,7 +89,7 @@ func TestSeeds(t *testing.T) {
 	const seeds = 80
 	worlds := newWorlds(t, func(s script, o outcome, _ time.Time) {
 		if len(o.found) > 0 {
-			tell(t, s, o, 10*time.Second)
+			tell(t, s, o, 20*time.Second)
 		}
 	})
 	for seed := range uint64(seeds) {
