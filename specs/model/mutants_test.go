@@ -183,7 +183,7 @@ var mutants = []mutant{
 		"user.go", "	for _, p := range u.pairs {\n		u.farewell(ctx, p, reason)", "	for _, p := range u.pairs {\n		if p.keeps {\n			continue\n		}\n		u.farewell(ctx, p, reason)",
 	}}},
 	{"does not let go of who ends a session", "leaked", []edit{{
-		"away.go", "	ctx.Send(peer, LetGo{Peer: u.name})\n", "",
+		"away.go", "	ctx.Send(peer, LetGo{Peer: u.name})\n", "	if !rarely(2) {\n		ctx.Send(peer, LetGo{Peer: u.name})\n	}\n",
 	}}},
 	{"does not tell that a session was ended", "lost", []edit{{
 		"away.go", "	if tells {", "	if tells && !rarely(3) {",
