@@ -1,58 +1,38 @@
 package model
 
 import (
-	"crypto/rsa"
-	"crypto/x509"
-	"math/big"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
 
-// keys are the users' public keys, of different lengths. Nobody has the private halves; the relay cannot tell.
-var keys = func() (list []frames.Key) {
-	r := rand.New(rand.NewPCG(0, 3))
-	for _, bits := range []int{2048, 2048, 2048, 4096, 3072, 2048} {
-		modulus := new(big.Int).SetBit(new(big.Int), bits-1, 1)
-		for i := range bits - 1 {
-			modulus.SetBit(modulus, i, uint(r.IntN(2)))
-		}
-		modulus.SetBit(modulus, 0, 1)
-		list = append(list, must(x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: modulus, E: 65537})))
-	}
-	return list
-}()
-
-func (w *world) userOf(k frames.Key) int {
-	for i, key := range keys {
-		if string(k) == string(key) {
-			return i
-		}
-	}
-	return -1
-}
-
 // encode appends the frame that is said.
-func (w *world) encode(by *user, s *said, b []byte) []byte {
-	if s.want == frames.TooLarge {
+func (u *user) encode(s *said, b []byte) []byte {
+	switch {
+	case s.frame != nil:
+		return s.frame.Append(b)
+	case s.want == frames.TooLarge:
 		return append(b, byte(s.typ), 0xff, 0xff, 0xff, 0xff)
 	}
-	peer := by.key
+	peer := u.key
 	if s.to >= 0 {
 		peer = keys[s.to]
 	}
 	content := body(s.id, s.size)
 	switch s.typ { //nolint:exhaustive // any other is one that nobody knows
 	case frames.TypeLogin:
-		return frames.Login{Key: by.key}.Append(b)
+		return frames.Login{Key: u.key}.Append(b)
 	case frames.TypeStart:
 		return frames.StartSession{Peer: peer, Sealed: content}.Append(b)
 	case frames.TypeAccept:
 		return frames.AcceptSession{Peer: peer, Sealed: content}.Append(b)
 	case frames.TypeMessage:
 		return frames.Message{Peer: peer, Body: content}.Append(b)
+	case frames.TypeEnd:
+		return frames.EndSession{Peer: peer, Reason: string(content)}.Append(b)
+	case frames.TypePing, frames.TypePong:
+		return append(frames.AppendHeader(b, s.typ, len(content)), content...)
 	}
 	return append(frames.AppendHeader(b, s.typ, 8), content[:8]...)
 }
@@ -80,14 +60,26 @@ func (u *user) does(a action) {
 	case junk:
 		c.say(a.cuts, u.junk()...)
 	case deaf:
-		u.world.isDeaf(u.index)
-		c.mu.Lock()
-		c.deafTill = time.Now().Add(u.world.limited(time.Duration(a.pause) * time.Millisecond))
-		c.mu.Unlock()
+		u.isDeaf(a)
 	case wait:
 		u.world.pause(time.Duration(a.pause) * time.Millisecond)
+	case end:
+		u.ends(a.peer)
+	case ping:
+		c.say(a.cuts, said{typ: frames.TypePing, to: -1, id: ids.Add(1), want: c.unlessGreeted(frames.Unsupported)})
 	case twice:
-		u.comesTwice()
+		u.comesTwice(a.way, a.peer)
+	case again:
+		if a.cuts > 0 {
+			u.isDeaf(a)
+		}
+		if u.manner == proves || a.blind {
+			u.comesAgain(1 + a.count%3)
+		}
+	case away:
+		c.closes("goes away", a.blind)
+		u.comesTwice(a.way, a.peer)
+		u.world.pause(time.Duration(a.pause) * time.Millisecond)
 	case leave:
 		c.closes("closes", false)
 	case vanish:
@@ -108,15 +100,15 @@ func (u *user) junk() []said {
 		{typ: frames.TypeMessage, to: u.index, id: ids.Add(1), want: frames.BadKey},
 		{typ: frames.TypeStart, to: u.index, id: ids.Add(1), want: frames.BadKey},
 		{typ: 0x78, to: -1, want: frames.Unsupported},
+		{typ: frames.TypeLogin, to: -1, want: frames.AlreadyLoggedIn},
+		{typ: frames.TypeHello, to: -1, want: frames.AlreadyLoggedIn},
+		{typ: frames.TypePresence, to: -1, want: frames.Unsupported},
 	}
 }
 
 // refusedOnce waits for the answer to a frame that is refused: whatever was written before it was heard then.
 func (c *conn) refusedOnce() {
-	c.say(0, said{typ: 0x77, to: -1, want: frames.Unsupported})
-	c.mu.Lock()
-	number := uint64(len(c.record.said))
-	c.mu.Unlock()
+	number := c.say(0, said{typ: 0x77, to: -1, want: frames.Unsupported})
 	if !c.until(c.user.world.long(), func() bool { return c.over || c.hasAnswer(number) }) {
 		c.user.world.finds(leaked, "%s/%d has no answer to number %d", name(c.record.user), c.id, number)
 	}
@@ -197,19 +189,26 @@ func (u *user) talks(a action) {
 	u.conn.say(a.cuts, list...)
 }
 
-// comesTwice logs in on another connection, and closes that, whether it was let in or not.
-func (u *user) comesTwice() {
-	second := u.connect()
-	if second == nil {
-		return
-	}
-	second.login()
-	second.until(second.user.world.long(), func() bool { return second.over || second.loggedIn || second.answered() })
-	second.closes("closes", false)
+// ends ends what there is with a peer, and makes sure to know when that is done.
+func (u *user) ends(peer int) {
+	c := u.conn
+	c.mu.Lock()
+	c.forgets(peer)
+	c.mu.Unlock()
+	unsupported := c.unlessGreeted(frames.Unsupported)
+	c.say(0,
+		said{typ: frames.TypeEnd, to: peer, id: ids.Add(1), want: unsupported},
+		said{typ: frames.TypePing, to: -1, id: ids.Add(1), want: unsupported},
+	)
 }
 
-func (w *world) isDeaf(user int) {
+// isDeaf has the user read nothing for a while.
+func (u *user) isDeaf(a action) {
+	w, c := u.world, u.conn
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.deaf[user] = true
+	w.deaf[u.index] = true
+	w.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deafTill = time.Now().Add(w.limited(time.Duration(a.pause) * time.Millisecond))
 }

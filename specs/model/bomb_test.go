@@ -39,16 +39,24 @@ func newBombs(seed uint64, likely float64) *bombs {
 	return &bombs{likely: likely, random: rand.New(rand.NewPCG(seed, 2)), caused: map[string]int{}, kinds: map[string]bool{}}
 }
 
+// rare are messages that come so seldom that they crash more often.
+var rare = map[string]bool{
+	"actors.Oust": true, "actors.late": true, "actors.Probe": true, "actors.damped": true, "actors.Present": true, "actors.news": true,
+	"actors.Away": true, "actors.Forget": true, "actors.awayFor": true, "actors.proved": true,
+}
+
 // goesOff decides whether something is to crash now, and how often in a row, at most so many times.
-func (b *bombs) goesOff(most int) int {
-	if b.likely == 0 || b.off.Load() {
+func (b *bombs) goesOff(message string, most int) int {
+	likely := b.likely
+	if rare[message] {
+		likely *= 10
+	}
+	if !b.happens(likely) {
 		return 0
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.random.Float64() >= b.likely:
-		return 0
 	case b.random.IntN(4) > 0:
 		return 1
 	}
@@ -56,10 +64,23 @@ func (b *bombs) goesOff(most int) int {
 }
 
 // heads decides by a coin.
-func (b *bombs) heads() bool {
+func (b *bombs) heads() bool { return b.draws(2) == 0 }
+
+// draws draws a number below n.
+func (b *bombs) draws(n int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.random.IntN(2) == 0
+	return b.random.IntN(n)
+}
+
+// happens decides whether something that is as likely goes wrong.
+func (b *bombs) happens(likely float64) bool {
+	if likely == 0 || b.off.Load() {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.random.Float64() < likely
 }
 
 // explodes panics, or ends the goroutine, which is as bad.
@@ -83,7 +104,7 @@ func (b *bombs) props(kind supervisor.Kind, props *actor.Props) *actor.Props {
 		return func(ctx actor.ReceiverContext, envelope *actor.MessageEnvelope) {
 			message := fmt.Sprintf("%T", envelope.Message)
 			if left == 0 {
-				left = b.goesOff(4)
+				left = b.goesOff(message, 4)
 			}
 			if left == 0 {
 				next(ctx, envelope)
@@ -138,7 +159,7 @@ type trap struct {
 // Read implements net.Conn.
 func (t trap) Read(p []byte) (int, error) {
 	n, err := t.Conn.Read(p)
-	if t.heads() && t.goesOff(1) > 0 {
+	if t.heads() && t.goesOff("", 1) > 0 {
 		t.explodes("reader", "a reader", "", "after")
 	}
 	return n, err
@@ -146,7 +167,7 @@ func (t trap) Read(p []byte) (int, error) {
 
 // Write implements net.Conn. It does not panic when it has written: nobody could know what became of those bytes.
 func (t trap) Write(p []byte) (int, error) {
-	if t.heads() && t.goesOff(1) > 0 {
+	if t.heads() && t.goesOff("", 1) > 0 {
 		t.explodes("writer", "a writer", "", "before")
 	}
 	return t.Conn.Write(p)

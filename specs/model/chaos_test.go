@@ -35,6 +35,7 @@ var chaos = sum{caused: map[string]int{}, kinds: map[string]bool{}, told: map[st
 
 type sum struct {
 	seeds, taken, delivered uint64
+	takeovers, proofs       uint64         // that were heard of
 	caused                  map[string]int // crashes, by who
 	kinds                   map[string]bool
 	told                    map[string]int // by what was done
@@ -87,7 +88,7 @@ type worlds struct {
 }
 
 func newWorlds(t *testing.T, over func(script, outcome, time.Time)) *worlds {
-	return &worlds{t: t, real: make(chan struct{}, 4), over: over}
+	return &worlds{t: t, real: make(chan struct{}, 8), over: over}
 }
 
 func (w *worlds) run(s script) {
@@ -164,6 +165,16 @@ func (s *sum) add(o outcome) {
 	for _, v := range o.found {
 		s.found[v.what]++
 	}
+	for _, c := range o.history.conns {
+		if c.proven() {
+			s.proofs++
+		}
+		for _, m := range c.heard {
+			if m.code == frames.Replaced {
+				s.takeovers++
+			}
+		}
+	}
 }
 
 // rest looks at what is left behind.
@@ -209,6 +220,6 @@ func (s *sum) line() string {
 			restarts += n
 		}
 	}
-	return fmt.Sprintf("seeds=%d frames=%d crashes=%d restarts=%d lost=%d repeated=%d reordered=%d leaked=%d",
-		s.seeds, s.taken, total(s.caused), restarts, s.found[lost], s.found[repeated], s.found[reordered], s.found[leaked])
+	return fmt.Sprintf("seeds=%d frames=%d proofs=%d takeovers=%d crashes=%d restarts=%d lost=%d repeated=%d reordered=%d leaked=%d",
+		s.seeds, s.taken, s.proofs, s.takeovers, total(s.caused), restarts, s.found[lost], s.found[repeated], s.found[reordered], s.found[leaked])
 }

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
@@ -30,8 +31,11 @@ const (
 // checker judges one history.
 type checker struct {
 	*history
-	deaf      map[int]bool // users who did not read for a while
-	crashes   bool         // there were some
+	script    script
+	pins      *pins
+	deaf      map[int]bool          // users who did not read for a while
+	crashes   bool                  // there were some
+	agreed    map[[2]*record]uint64 // from when on; see agreement
 	origin    map[uint64]place
 	delivered map[uint64]place
 	found     []violation
@@ -45,8 +49,12 @@ type place struct {
 
 func (p place) said() *said { return &p.conn.said[p.index] }
 
-func check(h *history, deaf map[int]bool, crashes bool) []violation {
-	c := &checker{history: h, deaf: deaf, crashes: crashes, origin: map[uint64]place{}, delivered: map[uint64]place{}}
+func check(w *world) []violation {
+	h := &w.history
+	c := &checker{
+		history: h, script: w.script, pins: w.pins, deaf: w.deaf, crashes: w.script.crashes > 0 || w.script.failing > 0,
+		agreed: map[[2]*record]uint64{}, origin: map[uint64]place{}, delivered: map[uint64]place{},
+	}
 	for _, conn := range h.conns {
 		for i, s := range conn.said {
 			if s.id != 0 {
@@ -64,6 +72,9 @@ func check(h *history, deaf map[int]bool, crashes bool) []violation {
 		for i := range conn.said {
 			c.outcome(place{conn, i})
 		}
+		c.extensions(conn)
+		c.owns(conn)
+		c.presences(conn)
 	}
 	return c.found
 }
@@ -80,7 +91,7 @@ func (c *checker) answers(conn *record) {
 			continue
 		}
 		if e.number == 0 {
-			if i < len(conn.heard)-1 || e.code != frames.Internal && e.code != frames.ShuttingDown {
+			if i < len(conn.heard)-1 || !c.lastWord(conn, e) {
 				c.finds(wrong, []*record{conn}, "%s/%d heard more after the last word, which was %v", name(conn.user), conn.id, e.code)
 			}
 			continue
@@ -99,9 +110,10 @@ func (c *checker) answers(conn *record) {
 
 // deliveries: what is heard was said, once, by whom it says, to whom hears it, in order, and with consent.
 func (c *checker) deliveries(conn *record) {
-	last := map[*record]int{}
+	last, ended := map[*record]int{}, newEnds(c, conn)
 	for _, m := range conn.heard {
-		if !m.typ.Carries() {
+		ended.hears(m)
+		if !m.typ.Carries() && (m.typ != frames.TypeEnd || m.id == 0) {
 			continue
 		}
 		from, ok := c.origin[m.id]
@@ -126,7 +138,7 @@ func (c *checker) deliveries(conn *record) {
 			c.finds(reordered, both, "id %d was heard after what was said later", m.id)
 		}
 		last[from.conn] = max(last[from.conn], from.index)
-		if !c.consented(from.conn, conn, m) {
+		if !c.consented(from.conn, conn, m) || m.typ == frames.TypeMessage && (ended.with[m.from] || c.endedBefore(from)) {
 			c.finds(wrong, both, "%s heard a %v from %s without consent: id %d", name(conn.user), m.typ, name(from.conn.user), m.id)
 		}
 	}
@@ -137,17 +149,8 @@ func (c *checker) consented(from, to *record, m heard) bool {
 	switch m.typ { //nolint:exhaustive // the others do not go from user to user
 	case frames.TypeAccept:
 		return to.saidTo(from.user, frames.TypeStart, m.at) != nil
-	case frames.TypeMessage:
-		if h := to.heardFrom(from, frames.TypeAccept, m.at, c); h {
-			return true
-		}
-		for i := range to.said {
-			a := &to.said[i]
-			if a.typ == frames.TypeAccept && a.to == from.user && a.at < m.at && (from.closed != 0 || c.heardOn(a.id, from)) {
-				return true
-			}
-		}
-		return false
+	case frames.TypeMessage, frames.TypeEnd:
+		return c.agreement(from, to) < m.at
 	}
 	return true
 }
@@ -170,25 +173,24 @@ func (r *record) heardFrom(from *record, t frames.Type, before uint64, c *checke
 	return false
 }
 
-func (c *checker) heardOn(id uint64, conn *record) bool {
-	for _, m := range conn.heard {
-		if m.id == id {
-			return true
-		}
-	}
-	return false
+func (r *record) heardId(id uint64, t frames.Type) bool {
+	return slices.ContainsFunc(r.heard, func(m heard) bool { return m.id == id && m.typ == t })
 }
 
 // outcome: a frame said on a connection that is still open was delivered or answered, and for a reason.
 func (c *checker) outcome(p place) {
 	conn, s := p.conn, p.said()
-	if conn.closed != 0 || !s.whole || s.typ == frames.TypeLogin && s.want == 0 {
+	if conn.closed != 0 || !s.whole {
 		return
 	}
 	_, delivered := c.delivered[s.id]
 	switch {
 	case s.answer != nil:
 		c.reason(p)
+	case !s.typ.Carries() && s.want == 0:
+		if s.typ == frames.TypePing && !conn.heardId(s.id, frames.TypePong) {
+			c.finds(lost, []*record{conn}, "%s has no Pong for number %d", name(conn.user), p.index+1)
+		}
 	case !delivered && !c.excused(p):
 		c.finds(lost, c.between(conn, s.to), "%s said number %d, a %v to %s, id %d: it was neither delivered nor refused",
 			name(conn.user), p.index+1, s.typ, who(s.to), s.id)
@@ -231,13 +233,17 @@ func (c *checker) reason(p place) {
 		bad = code != s.want
 	case s.must:
 		bad = true
+	case s.typ == frames.TypeStart && (code == frames.Unavailable || code == frames.Offline):
+		bad = s.to >= 0 && c.present(s.to, s.at)
 	case code == frames.NoSession || code == frames.Offline:
 		bad = c.together(conn, s)
-	case code == frames.Unavailable:
-		bad = s.to >= 0 && c.present(s.to, s.at)
+	case code == frames.ProofRequired:
+		bad = s.typ != frames.TypeLogin || !c.pins.before(conn.user, s.answer.at) && c.script.failing == 0
+	case code == frames.KeyInUse:
+		bad = s.typ != frames.TypeLogin
 	case code == frames.Busy:
 		bad = c.exact && !c.deaf[s.to]
-	case code == frames.NoRequest || code == frames.AlreadyLoggedIn || code == frames.KeyInUse:
+	case code == frames.NoRequest || code == frames.AlreadyLoggedIn:
 	default:
 		bad = true
 	}
@@ -253,7 +259,8 @@ func (c *checker) together(conn *record, s *said) bool {
 	}
 	for _, r := range c.conns {
 		if r.user == s.to && r.closed == 0 &&
-			(r.heardFrom(conn, frames.TypeAccept, s.at, c) || conn.heardFrom(r, frames.TypeAccept, s.at, c)) {
+			(r.heardFrom(conn, frames.TypeAccept, s.at, c) || conn.heardFrom(r, frames.TypeAccept, s.at, c) || c.kept(conn, r, s.at)) &&
+			!c.ended(conn.user, s.to, s.answer.at) {
 			return true
 		}
 	}

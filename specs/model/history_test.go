@@ -21,13 +21,22 @@ type history struct {
 // record is what was said and heard on one connection. The frame said first has the number 1.
 type record struct {
 	id, user int
+	greeted  bool   // it said Hello
+	presence bool   // and wants to know who of its peers is there
 	opened   uint64 // when; see now
 	closed   uint64 // 0 if it was open to the end, and everything written to it was heard
 	how      string // it was closed
 	abrupt   bool   // what the kernel still held for us is lost
 	said     []said
 	heard    []heard
+
+	// Set as soon as LoginAccepted is heard.
+	login *said  // what let the user in; nil if nothing did
+	letIn uint64 // when
 }
+
+// proven reports whether the user was let in by a proof.
+func (r *record) proven() bool { return r.login != nil && r.login.typ == frames.TypeProve }
 
 // said is a frame from a user.
 type said struct {
@@ -35,11 +44,12 @@ type said struct {
 	typ    frames.Type
 	to     int // a user; -1 is nobody
 	id     uint64
-	size   int         // of the body
-	want   frames.Code // it has to be refused so; 0 if that depends
-	must   bool        // it has to be delivered
-	whole  bool        // all of it was written
-	answer *heard      // the Error for it
+	size   int          // of the body
+	want   frames.Code  // it has to be refused so; 0 if that depends
+	must   bool         // it has to be delivered
+	whole  bool         // all of it was written
+	answer *heard       // the Error for it
+	frame  frames.Frame // what is said; nil if that follows from the rest
 }
 
 // heard is a frame to a user.
@@ -52,6 +62,8 @@ type heard struct {
 	code    frames.Code
 	request frames.Type
 	number  uint64
+	online  bool   // of a Presence
+	reason  string // of an EndSession that nobody said
 }
 
 // clock orders what happens in the whole process.
@@ -96,9 +108,9 @@ func (h *history) tell(conns ...*record) string {
 		for _, m := range c.heard {
 			if m.typ == frames.TypeError {
 				add(m.at, "hears Error %v for %v number %d", m.code, m.request, m.number)
-			} else {
-				add(m.at, "hears %v from %s, id %d", m.typ, who(m.from), m.id)
+				continue
 			}
+			add(m.at, "hears %v from %s, id %d%s", m.typ, who(m.from), m.id, m.more())
 		}
 		if c.closed != 0 {
 			add(c.closed, "ends: %s", c.how)
@@ -110,6 +122,17 @@ func (h *history) tell(conns ...*record) string {
 		fmt.Fprintf(&b, "  %6d  %s\n", l.at, l.text)
 	}
 	return b.String()
+}
+
+// more tells what only some frames have.
+func (m heard) more() string {
+	switch {
+	case m.typ == frames.TypePresence:
+		return fmt.Sprintf(", online %v", m.online)
+	case m.reason != "":
+		return ", " + m.reason
+	}
+	return ""
 }
 
 func who(u int) string {

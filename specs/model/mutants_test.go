@@ -63,12 +63,13 @@ var mutants = []mutant{
 	}, {
 		"session.go", "		if p&Invited == 0 {", "		if false {",
 	}, {
-		"walk.go", "		ctx.Send(p.user, Hear{Run: run})\n		return", `		if p.user == nil {
+		"walk.go", "		ctx.Send(p.user, Hear{Run: run})\n		u.opened(ctx, p)\n", `		if p.user == nil {
 			ctx.Send(u.registry, Introduce{To: p.peer, Run: run})
 			return
 		}
 		ctx.Send(p.user, Hear{Run: run})
-		return`,
+		u.opened(ctx, p)
+`,
 	}}},
 	{"settles twice", "lost|wrong", []edit{{
 		"ledger.go", "		l.delivered.add(count, bytes)", "		l.delivered.add(count, bytes)\n		if rarely(500) {\n			l.delivered.add(count, bytes)\n		}",
@@ -136,6 +137,83 @@ var mutants = []mutant{
 	}}},
 	{"does not let go of a key", "leaked", []edit{{
 		"connection.go", "		ctx.Send(c.registry, Leave{Login: c.login})\n", "		if !rarely(10) {\n			ctx.Send(c.registry, Leave{Login: c.login})\n		}\n",
+	}}},
+	{"lets in before the older connection is silent", "wrong", []edit{{
+		"user.go", " || u.asking != nil || u.parting != nil {", " || u.asking != nil {",
+	}}},
+	{"does not end the older connection", "wrong", []edit{{
+		"connection.go", "	c.out.finish(lastWord(frames.Replaced))\n", "",
+	}}},
+	{"refuses what is being written to the older connection", "lost|repeated|leaked|wrong", []edit{{
+		"slow.go", "!chosen(run) || o.round != nil && o.round.holds(run) > 0 {", "!chosen(run) {",
+	}}},
+	{"forgets a takeover that waits", "leaked", []edit{{
+		"takeover.go", "	case u.phase == online:\n		u.takeOver(ctx, m)\n", "	case u.phase == online:\n",
+	}}},
+	{"lets somebody take over without a proof", "wrong", []edit{{
+		"takeover.go", "	if !m.Login.proven {\n		ctx.Send(", "	if false {\n		ctx.Send(",
+	}}},
+	{"takes every proof", "wrong", []edit{{
+		"proving.go", "return p.greeting.provable && p.shared.Keys.Check(p.proof.Key) == nil && p.greeting.Proven(p.proof)", "return true",
+	}}},
+	{"does not pin", "wrong", []edit{{
+		"proving.go", "return p.shared.pin(key), false", "return 0, false",
+	}}},
+	{"asks for no proof", "wrong", []edit{{
+		"anonymous.go", "	case c.shared.needsProof(c.login.fingerprint()):", "	case false:",
+	}, {
+		"user.go", "case !m.Login.proven && u.shared.needsProof(m.Login.fingerprint()):", "case false:",
+	}}},
+	{"gives kept sessions to who did not prove", "wrong", []edit{{
+		"user.go", "case !m.Login.proven && len(u.pairs) > 0:", "case false:",
+	}}},
+	{"keeps sessions of those who did not prove", "wrong", []edit{{
+		"user.go", "p.state&Open != 0 && u.login.proven && p.proven", "p.state&Open != 0",
+	}}},
+	{"keeps sessions if one side has proved", "wrong", []edit{{
+		"user.go", "u.login.proven && p.proven", "(u.login.proven || p.proven)",
+	}}},
+	{"does not say that a session is kept", "wrong", []edit{{
+		"user.go", "To: p.peer, Keeps: p.keeps, ", "To: p.peer, ",
+	}}},
+	{"keeps requests, too", "wrong", []edit{{
+		"user.go", "		u.set(p, p.state.Left(keeps))\n", "		if !keeps {\n			u.set(p, 0)\n		}\n",
+	}}},
+	{"says nothing to the peers of kept sessions when its connection ends", "wrong|leaked", []edit{{
+		"user.go", "	for _, p := range u.pairs {\n		u.farewell(ctx, p, reason)", "	for _, p := range u.pairs {\n		if p.keeps {\n			continue\n		}\n		u.farewell(ctx, p, reason)",
+	}}},
+	{"does not let go of who ends a session", "leaked", []edit{{
+		"away.go", "	ctx.Send(peer, LetGo{Peer: u.name})\n", "	if !rarely(2) {\n		ctx.Send(peer, LetGo{Peer: u.name})\n	}\n",
+	}}},
+	{"does not tell that a session was ended", "lost", []edit{{
+		"away.go", "	if tells {", "	if tells && !rarely(3) {",
+	}}},
+	{"goes on with a session that was ended", "wrong", []edit{{
+		"away.go", "	state, _ := p.state.Hear(End, Here{})\n	u.set(p, state)\n", "",
+	}}},
+	{"tells who never said Hello that a session has ended", "wrong", []edit{{
+		"user.go", "case open && u.extended():", "case open:",
+	}}},
+	{"forgets nobody who is away for too long", "wrong", []edit{{
+		"away.go", "		u.absence.end()\n		u.endAll(ctx, awayTooLong)\n", "",
+	}}},
+	{"tells the same of a peer twice", "wrong", []edit{{
+		"presence.go", " || p.told && p.toldOf == p.online {", " {",
+	}}},
+	{"tells of peers who did not ask to be told", "wrong", []edit{{
+		"presence.go", "!u.login.presence || ", "",
+	}}},
+	{"does not say that somebody is back", "wrong", []edit{{
+		"user.go", "	u.present(ctx)\n", "",
+	}}},
+	{"does not say who is there to who comes back", "wrong", []edit{{
+		"presence.go", "	if m.Answer {", "	if false {",
+	}}},
+	{"tells of a change only if it is told at once", "wrong", []edit{{
+		"presence.go", "		u.newsIn(ctx, max(due.Sub(now), merging/10))\n", "",
+	}}},
+	{"forgets who waits for a Pong", "lost|leaked", []edit{{
+		"walk.go", "		case frames.Ping:\n			code = 0\n", "		case frames.Ping:\n			if code = 0; rarely(5) {\n				c.pass(frames.HeaderSize + len(payload))\n				return\n			}\n",
 	}}},
 }
 

@@ -21,7 +21,8 @@ func (w *world) start() {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	log.AddHook(w)
-	config := supervisor.Config{Log: logrus.NewEntry(log), Props: w.bombs.props, Window: window, NoRateLimits: true}
+	config := w.config()
+	config.Log = logrus.NewEntry(log)
 	if w.script.tolerant {
 		config.Crashes = 1 << 20
 	}
@@ -31,6 +32,18 @@ func (w *world) start() {
 	w.host(system)
 	ln := w.listen()
 	go func() { _ = w.relay.Serve(context.Background(), ln) }() // ends when the relay stops
+}
+
+// config is that of a relay without limits by rate, but for takeovers.
+func (w *world) config() supervisor.Config {
+	off := supervisor.Rate{Events: supervisor.Off}
+	s := w.script
+	return supervisor.Config{
+		Props: w.bombs.props, Store: w.pins, Window: window, UsersAway: s.usersAway, AwayTime: s.awayTime, PingInterval: s.pings,
+		Takeovers: s.takeovers, OnlinePerAddress: supervisor.Off, AnonymousPerAddress: supervisor.Off, AskedOfPerAddress: supervisor.Off,
+		EarlyRefusal: supervisor.EarlyRefusal{From: supervisor.Off}, FrameRate: off, ByteRate: off,
+		StartRate: off, StartRatePerAddress: off, StartRateTo: off, ProofRate: off, PenaltyFrom: supervisor.Off,
+	}
 }
 
 // report takes note of a crash that the relay tells of.

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
 // script is a world before it runs: everything that is decided by its seed alone.
@@ -16,7 +19,31 @@ type script struct {
 	restarts []int      // of the whole relay, by a host of its: after so many ms each
 	stop     int        // the relay is stopped after so many ms, whatever is going on; 0 is when everything is calm
 	actions  [][]action // by user
+	who      []holder
+
+	failing   float64       // how likely the store of the pins fails
+	full      bool          // it never has room
+	takeovers int           // from how many within a minute on they are damped
+	usersAway int           // how many may be; 0 is many
+	awayTime  time.Duration // and for how long; 0 is long
+	pings     time.Duration // the interval; 0 is long
 }
+
+// holder is how a user logs in.
+type holder struct {
+	manner   manner
+	presence bool // it wants to know who of its peers is there, if it says Hello
+}
+
+// manner is how somebody logs in.
+type manner string
+
+const (
+	plain  manner = "plain"  // as the seed does
+	greets manner = "greets" // says Hello, and shows no proof
+	proves manner = "proves"
+	forges manner = "forges" // shows a proof that is none. Only as another connection
+)
 
 // action is one thing that a user does.
 type action struct {
@@ -27,6 +54,7 @@ type action struct {
 	cuts  int // in so many more writes
 	blind bool
 	pause int // ms
+	way   manner
 }
 
 type kind string
@@ -38,7 +66,11 @@ const (
 	junk   kind = "junk"   // one frame of each kind that the relay refuses
 	deaf   kind = "deaf"   // reads nothing for a while
 	wait   kind = "wait"
-	twice  kind = "twice"  // logs in a second time, on another connection
+	end    kind = "end" // EndSession
+	ping   kind = "ping"
+	twice  kind = "twice"  // logs in a second time, on another connection, and leaves that
+	again  kind = "again"  // proves, on up to three other connections at once, and goes on there
+	away   kind = "away"   // closes, and comes back later
 	leave  kind = "leave"  // closes in good order
 	vanish kind = "vanish" // closes at once
 	broken kind = "broken" // closes in the middle of a frame
@@ -46,10 +78,10 @@ const (
 )
 
 // choices is how often each kind of action is drawn.
-var choices = map[kind]int{talk: 60, ask: 5, accept: 5, junk: 5, deaf: 6, wait: 6, twice: 3, leave: 4, vanish: 3, broken: 2, absurd: 1}
+var choices = map[kind]int{talk: 60, ask: 5, accept: 5, end: 5, ping: 3, junk: 5, deaf: 6, wait: 6, twice: 4, again: 6, away: 4, leave: 4, vanish: 3, broken: 2, absurd: 1}
 
 var deck = func() (d []kind) {
-	for _, k := range []kind{talk, ask, accept, junk, deaf, wait, twice, leave, vanish, broken, absurd} {
+	for _, k := range []kind{talk, ask, accept, end, ping, junk, deaf, wait, twice, again, away, leave, vanish, broken, absurd} {
 		for range choices[k] {
 			d = append(d, k)
 		}
@@ -72,15 +104,43 @@ func draw(seed uint64) script {
 			s.restarts = append(s.restarts, r.IntN(100))
 		}
 	}
+	s.drawTrust(r)
 	users := 2 + r.IntN(4)
 	s.actions = make([][]action, users)
 	for u := range s.actions {
+		s.who = append(s.who, holder{[]manner{plain, greets, proves, proves, proves}[r.IntN(5)], r.IntN(3) > 0})
 		for range 6 + r.IntN(10) {
 			s.actions[u] = append(s.actions[u], drawAction(r, u, users))
 		}
 	}
 	return s
 }
+
+// drawTrust draws what concerns those who prove.
+func (s *script) drawTrust(r *rand.Rand) {
+	s.takeovers = supervisor.Off
+	if r.IntN(4) == 0 {
+		s.failing, s.full = 0.1, r.IntN(2) == 0
+	}
+	if !s.virtual {
+		return // what follows takes time
+	}
+	if r.IntN(4) == 0 {
+		s.takeovers = 2 + r.IntN(4)
+	}
+	if r.IntN(6) == 0 {
+		s.usersAway = 1
+	}
+	if r.IntN(6) == 0 {
+		s.awayTime = time.Second
+	}
+	if r.IntN(4) == 0 {
+		s.pings = time.Second
+	}
+}
+
+// forgets reports whether users may be away for too long.
+func (s script) forgets() bool { return s.usersAway > 0 || s.awayTime > 0 }
 
 func drawAction(r *rand.Rand, u, users int) action {
 	a := action{kind: deck[r.IntN(len(deck))], peer: (u + 1 + r.IntN(users-1)) % users, count: 1, blind: r.IntN(8) == 0}
@@ -97,6 +157,7 @@ func drawAction(r *rand.Rand, u, users int) action {
 	if r.IntN(3) == 0 {
 		a.cuts = r.IntN(6)
 	}
+	a.way = []manner{plain, greets, greets, forges}[r.IntN(4)]
 	a.pause = 1 << r.IntN(8)
 	if r.IntN(8) == 0 {
 		a.pause *= 100 // so long that a stall or a write deadline is over; in virtual time only
@@ -108,8 +169,9 @@ func drawAction(r *rand.Rand, u, users int) action {
 func (s script) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, virtual %v, crashes %v, tolerant %v, restarts %v, stop %d\n", s.seed, s.virtual, s.crashes, s.tolerant, s.restarts, s.stop)
+	fmt.Fprintf(&b, "  failing %v, full %v, takeovers %d, users away %d for %v, pings %v\n", s.failing, s.full, s.takeovers, s.usersAway, s.awayTime, s.pings)
 	for u, list := range s.actions {
-		fmt.Fprintf(&b, "  %s:", name(u))
+		fmt.Fprintf(&b, "  %s (%v):", name(u), s.who[u])
 		for _, a := range list {
 			fmt.Fprintf(&b, " %s", a)
 		}
@@ -122,11 +184,15 @@ func (a action) String() string {
 	switch a.kind {
 	case talk:
 		return fmt.Sprintf("talk(%s, %d x %d B)", name(a.peer), a.count, a.size)
-	case ask, accept:
+	case ask, accept, end:
 		return fmt.Sprintf("%s(%s)", a.kind, name(a.peer))
-	case deaf, wait:
+	case deaf, wait, away:
 		return fmt.Sprintf("%s(%d ms)", a.kind, a.pause)
-	case junk, twice, leave, vanish, broken, absurd:
+	case twice:
+		return fmt.Sprintf("%s(%s)", a.kind, a.way)
+	case again:
+		return fmt.Sprintf("%s(%d)", a.kind, 1+a.count%3)
+	case ping, junk, leave, vanish, broken, absurd:
 	}
 	return string(a.kind)
 }

@@ -13,10 +13,12 @@ import (
 
 // user is somebody with a key, and what it knows.
 type user struct {
-	world *world
-	index int
-	key   frames.Key
-	conn  *conn // the one it talks on; nil if it is away
+	world  *world
+	index  int
+	key    frames.Key
+	conn   *conn // the one it talks on; nil if it is away
+	last   *conn // the one it was let in on last
+	manner manner
 }
 
 // conn is a connection of a user's. Its reader is a goroutine, which ends when the connection does.
@@ -24,9 +26,14 @@ type conn struct {
 	*record
 	user *user
 	net  net.Conn
-	in   *bufio.Reader
+	in   io.Reader
+
+	saying chan struct{} // full while something is said: in a bubble time stands still for who waits for a mutex
 
 	mu       sync.Mutex // guards the rest, and the record
+	hello    []byte     // the payload; nil before it was said
+	welcome  []byte     // and that of the answer
+	asking   uint64     // the number of the login that was said last
 	changed  chan struct{}
 	over     bool
 	loggedIn bool
@@ -47,8 +54,11 @@ func (u *user) connect() *conn {
 		return nil
 	}
 	c := &conn{
-		record: u.world.newRecord(u.index), user: u, net: n, in: bufio.NewReaderSize(n, 4<<10),
-		changed: make(chan struct{}), open: map[int]bool{}, asked: map[int]bool{}, accepted: map[int]bool{},
+		record: u.world.newRecord(u.index), user: u, net: n, in: n,
+		saying: make(chan struct{}, 1), changed: make(chan struct{}), open: map[int]bool{}, asked: map[int]bool{}, accepted: map[int]bool{},
+	}
+	if !u.world.script.virtual { // where it has to be known what was not read, nothing is read ahead
+		c.in = bufio.NewReaderSize(n, 4<<10)
 	}
 	u.world.conns.Add(1)
 	go c.read() // ends with the connection
@@ -66,22 +76,16 @@ func (u *user) online() bool {
 				return false
 			}
 		}
-		u.conn.login()
-		u.conn.until(u.world.long(), func() bool { return u.conn.over || u.conn.loggedIn || u.conn.answered() })
-		if u.conn.isOn() {
+		if u.conn.logIn(u.manner); u.conn.isOn() {
+			u.arrives()
 			return true
+		}
+		if u.conn.mustProve() {
+			u.manner = proves
 		}
 		u.world.pause(soon)
 	}
 	return false
-}
-
-func (c *conn) login() { c.say(0, said{typ: frames.TypeLogin, to: -1}) }
-
-// answered reports whether there is an Error for what was said last. For who holds the lock.
-func (c *conn) answered() bool {
-	n := len(c.heard)
-	return n > 0 && c.heard[n-1].typ == frames.TypeError && c.heard[n-1].number == uint64(len(c.said))
 }
 
 func (c *conn) isOver() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.over }
@@ -112,21 +116,27 @@ func (c *conn) news() {
 	c.changed = make(chan struct{})
 }
 
-// say says frames, in so many more writes than one. Only the user's own goroutine says something.
-func (c *conn) say(cuts int, list ...said) {
+// say says frames, in so many more writes than one, and returns the number of the last.
+func (c *conn) say(cuts int, list ...said) (number uint64) {
+	c.saying <- struct{}{}
+	defer func() { <-c.saying }()
 	var bytes []byte
 	c.mu.Lock()
 	if c.over {
 		c.mu.Unlock()
-		return
+		return 0
 	}
 	first, ends := len(c.record.said), make([]int, 0, len(list))
 	for _, s := range list {
-		bytes = c.user.world.encode(c.user, &s, bytes)
+		bytes = c.user.encode(&s, bytes)
 		s.at = now()
 		ends = append(ends, len(bytes))
 		c.record.said = append(c.record.said, s)
+		if s.typ == frames.TypeLogin && s.want != frames.AlreadyLoggedIn || s.typ == frames.TypeProve {
+			c.asking = uint64(len(c.record.said))
+		}
 	}
+	number = uint64(len(c.record.said))
 	c.mu.Unlock()
 	n := c.write(bytes, cuts)
 	c.mu.Lock()
@@ -134,6 +144,7 @@ func (c *conn) say(cuts int, list ...said) {
 	for i, end := range ends {
 		c.record.said[first+i].whole = n >= end
 	}
+	return number
 }
 
 // write returns how many bytes were written.
@@ -199,25 +210,48 @@ func (c *conn) hear(raw frames.Raw) {
 	}
 	switch f := f.(type) {
 	case frames.LoginAccepted:
-		c.loggedIn = true
+		c.isLetIn(m.at)
 	case frames.StartSession:
-		m.from = c.user.world.userOf(f.Peer)
+		m.from = userOf(f.Peer)
 		m.id, m.garbled = idOf(f.Sealed)
 		c.requests = append(c.requests, m.from)
 	case frames.AcceptSession:
-		m.from = c.user.world.userOf(f.Peer)
+		m.from = userOf(f.Peer)
 		m.id, m.garbled = idOf(f.Sealed)
 		c.open[m.from], c.accepted[m.from] = true, true
 	case frames.Message:
-		m.from = c.user.world.userOf(f.Peer)
+		m.from = userOf(f.Peer)
 		m.id, m.garbled = idOf(f.Body)
 	case frames.Error:
 		m.code, m.request, m.number = f.Code, f.Request, f.Number
 		c.refused(m)
 	default:
-		m.garbled = true
+		c.hearExtension(&m, f, raw.Payload)
 	}
 	c.heard = append(c.heard, m)
+}
+
+// hearExtension takes note of a frame of those that Hello brings. For who holds the lock.
+func (c *conn) hearExtension(m *heard, f frames.Frame, payload []byte) {
+	switch f := f.(type) {
+	case frames.Welcome:
+		c.welcome = payload
+	case frames.EndSession:
+		m.from = userOf(f.Peer)
+		if m.id, m.garbled = idOf([]byte(f.Reason)); m.garbled { // it is the relay's word
+			m.id, m.garbled, m.reason = 0, false, f.Reason
+		}
+		c.forgets(m.from)
+	case frames.Presence:
+		m.from, m.online = userOf(f.Peer), f.Online
+	case frames.Ping:
+		c.user.world.conns.Go(func() { c.say(0, said{typ: frames.TypePong, to: -1, frame: frames.Pong(f)}) }) // ends with the connection
+	case frames.Pong:
+		m.id, m.garbled = idOf(f[:])
+	case frames.Restarting:
+	default:
+		m.garbled = true
+	}
 }
 
 // refused draws conclusions from an Error.

@@ -10,7 +10,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/mdeiml/blubbel-server/actors"
-	"github.com/mdeiml/blubbel-server/frames"
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
@@ -18,6 +17,7 @@ import (
 type world struct {
 	script script
 	bombs  *bombs
+	pins   *pins
 	relay  *supervisor.Relay
 	system *actor.ActorSystem
 	top    *actor.PID // the relay's host
@@ -45,10 +45,11 @@ type outcome struct {
 // run lets a world live, and die. In a virtual one it is to be called in a bubble of testing/synctest.
 func run(s script) outcome {
 	w := &world{script: s, bombs: newBombs(s.seed+s.chance<<32, s.crashes), deaf: map[int]bool{}, reports: map[string]int{}}
+	w.pins = newPins(w.bombs, s)
 	w.history = history{exact: s.virtual, bombs: w.bombs}
 	w.start()
 	for i := range s.actions {
-		w.users = append(w.users, &user{world: w, index: i, key: keys[i]})
+		w.users = append(w.users, &user{world: w, index: i, key: keys[i], manner: s.who[i].manner})
 	}
 	var acting sync.WaitGroup
 	for i, u := range w.users {
@@ -64,8 +65,7 @@ func run(s script) outcome {
 		<-time.After(500 * time.Millisecond)
 	}
 	if s.stop == 0 {
-		w.waits("nobody gets through any more", func() { w.calm(); w.proves(); w.calm() })
-		w.mark()
+		w.waits("nobody gets through any more", w.ends)
 		w.waits("the relay does not stop", w.stop)
 	}
 	w.waits("connections do not end", w.conns.Wait)
@@ -154,29 +154,6 @@ func (w *world) calm() {
 	}
 }
 
-// proves has each user talk to the next, and each message arrive: more than a window of them, on every connection.
-func (w *world) proves() {
-	for i, u := range w.users {
-		peer := w.users[(i+1)%len(w.users)]
-		if !u.online() || !peer.online() || !u.meetsAgain(peer) {
-			w.finds(leaked, "when all was quiet again, %s could not meet %s", name(i), name(peer.index))
-			last := len(w.found) - 1
-			for _, r := range w.history.conns {
-				if r.user == i || r.user == peer.index {
-					w.found[last].conns = append(w.found[last].conns, r)
-				}
-			}
-			continue
-		}
-		const size = 16 << 10
-		var list []said
-		for range 2*window/size + 2 {
-			list = append(list, said{typ: frames.TypeMessage, to: peer.index, id: ids.Add(1), size: size, must: true})
-		}
-		u.conn.say(0, list...)
-	}
-}
-
 // mark takes note of who is there to the end: what happens to them from now on is not looked at.
 func (w *world) mark() {
 	for _, u := range w.users {
@@ -207,7 +184,7 @@ func (w *world) judge() outcome {
 	for _, bug := range w.bugs {
 		w.found = append(w.found, violation{what: wrong, text: bug})
 	}
-	w.found = append(append(check(&w.history, w.deaf, w.script.crashes > 0), w.found...), w.books(account)...)
+	w.found = append(append(check(w), w.found...), w.books(account)...)
 	return outcome{&w.history, account, w.bombs, w.reports, w.found}
 }
 
