@@ -1,6 +1,8 @@
 package supervisor_test
 
 import (
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -223,4 +225,56 @@ func TestADampedTakeoverWaitsForItsTime(t *testing.T) {
 		after(time.Millisecond)
 		second.isIn().hears()
 	})
+}
+
+// A client that does not read, in the middle of a frame, keeps nobody from taking its key over for longer than a moment.
+func TestATakeoverDoesNotWaitForWhoDoesNotRead(t *testing.T) {
+	inVirtualTime(t, supervisor.Config{NoRateLimits: true}, func(h *house) {
+		b := h.comes(bob).proves(0)
+		c := &busy{goesOn: make(chan struct{})}
+		a := h.receives(alice, func(l line) net.Conn { c.line = l; return c })
+		a.proves(0)
+		a.meets(b)
+		c.stuck.Store(true)
+		for range 10 {
+			b.tells(frames.Message{Peer: a.key, Body: make([]byte, 1000)})
+		}
+		began := time.Now()
+		again := h.comes(alice).greets(0)
+		again.tells(again.proof())
+		after(50 * time.Millisecond)
+		again.isIn()
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		told := b.news()
+		if len(told) == 0 {
+			t.Error("what waited is not refused")
+		}
+		for _, f := range told {
+			if e, ok := f.(frames.Error); !ok || e.Code != frames.Offline {
+				t.Errorf("heard %v", f)
+			}
+		}
+		close(c.goesOn)
+		a.goes()
+	})
+}
+
+// busy is a line that takes a byte of what is written, when it is stuck, and no more until it goes on or is closed.
+type busy struct {
+	line
+	stuck  atomic.Bool
+	goesOn chan struct{}
+}
+
+func (b *busy) Write(p []byte) (int, error) {
+	if !b.stuck.Load() {
+		return b.line.Write(p)
+	}
+	if n, err := b.line.Write(p[:1]); err != nil {
+		return n, err
+	}
+	<-b.goesOn
+	return 1, net.ErrClosed
 }
