@@ -34,7 +34,7 @@ var _ = Describe("Pinging", func() {
 		r := startRelay()
 		alice, bob := r.proves(ctx, freshOwner(), 0), r.login(ctx)
 		alice.meets(ctx, bob)
-		const times = 2000
+		const times = 500
 		before := alice.said
 		var list []frames.Frame
 		for i := range times {
@@ -101,7 +101,7 @@ var _ = Describe("Pinging", func() {
 	It("is in vain for who does not answer: TIMEOUT, on any kind of connection", func(ctx SpecContext) {
 		needsInside("the relay has to be told to be impatient")
 		for _, channel := range channels {
-			r := startRelay(func(c *supervisor.Config) { c.PingInterval = 100 * time.Millisecond })
+			r := startRelay(func(c *supervisor.Config) { c.PingInterval = 100 * time.Millisecond }) // the least there may be
 			channel.serve(r)
 			alice := r.proves(ctx, freshOwner(), 0)
 			Expect(alice.hears(ctx)).To(Equal(frames.Ping{}))

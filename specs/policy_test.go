@@ -61,7 +61,7 @@ var _ = Describe("Having proved possession of a key", func() {
 		needsInside("the relay has to be restarted")
 		pins, key := store.NewMemory(), freshOwner()
 		first := startRelay(keepingIn(pins))
-		first.proves(ctx, key, 0)
+		first.proves(ctx, key, 0).dies()
 		Expect(first.inside.Stop(ctx)).To(Succeed())
 		second := startRelay(keepingIn(pins))
 		second.connectAs(publicOf(key)).isAskedForProof(ctx)

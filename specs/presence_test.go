@@ -33,7 +33,7 @@ var _ = Describe("Knowing who is there", func() {
 			Expect(bob.hears(ctx)).To(Equal(alice.isGone()))
 			again := r.proves(ctx, alice.private, wantsPresence)
 			Expect(again.hears(ctx)).To(Equal(bob.isHere()))
-			Expect(bob.hears(ctx)).To(Equal(alice.isHere()))
+			Expect(bob.hears(ctx)).To(Equal(alice.isHere()), "a second after the last change")
 		}, SpecTimeout(patience))
 
 		It("is told at login, of each peer, as it is", func(ctx SpecContext) {
