@@ -243,8 +243,8 @@ var _ = Describe("Logging in with one key, by many at once, under load", func() 
 		stops()
 		talking.Wait()
 		r.settles(ctx)
-		for _, p := range peers {
-			Eventually(ctx, func() int { return len(p.under) }).WithTimeout(patience).Should(BeZero(), "messages without an outcome")
+		for name, p := range peers {
+			Eventually(ctx, func() int { return len(p.under) }).WithTimeout(patience).Should(BeZero(), func() string { return p.misses(name, all) })
 		}
 		for _, c := range all {
 			if !c.lost.Load() {
@@ -361,6 +361,27 @@ func (p *talker) reaches(ctx context.Context, winner *rival) {
 	defer p.mu.Unlock()
 	p.delivers = nil
 	p.due[from] = winner
+}
+
+// misses says which messages have no outcome, and who heard the last before them.
+func (p *talker) misses(name string, all []*rival) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	heardBy := map[uint64]*rival{}
+	for _, c := range all {
+		for _, n := range c.heard[name] {
+			heardBy[n] = c
+		}
+	}
+	text, last := "messages without an outcome:", (*rival)(nil)
+	for n := range p.next {
+		if c := heardBy[n]; c != nil {
+			last = c
+		} else if !p.refused[n] && last != nil {
+			text += fmt.Sprintf(" %d (behind a %T, told %v)", n, last.conn, last.told.Load())
+		}
+	}
+	return text
 }
 
 // audits expects that each message has one outcome, and that each connection heard its part of them in order.
