@@ -148,7 +148,7 @@ func TestAProofIsOfOneGreetingOnOneChannel(t *testing.T) {
 		"without a channel":          frames.NewGreeting(p.hello, p.welcome, frames.Binding{}),
 		"the same value, not bound":  frames.NewGreeting(p.hello, p.welcome, frames.Binding{Value: p.channel.Value}),
 		"Hello and Welcome swapped":  frames.NewGreeting(p.welcome, p.hello, p.channel),
-		"another Hello":              frames.NewGreeting(append(p.hello[:len(p.hello):len(p.hello)], 0), p.welcome, p.channel),
+		"another Hello":              frames.NewGreeting(append(slices.Clip(p.hello), 0), p.welcome, p.channel),
 		"a Welcome that is cut":      frames.NewGreeting(p.hello, p.welcome[:100], p.channel),
 		"neither Hello, nor Welcome": frames.NewGreeting(nil, nil, p.channel),
 	} {

@@ -236,7 +236,7 @@ var _ = Describe("Having said Hello", func() {
 				By(fmt.Sprintf("%s: %v", x.name, code))
 				alice.sends(frame)
 				alice.said++
-				switch code {
+				switch code { //nolint:exhaustive // the others are refusals
 				case forwarded:
 					f := bob.hears(ctx)
 					Expect(f.Append(nil)).To(Equal(rawFrame(frames.Type(frame[0]), alice.key, frame[frames.HeaderSize+len(bob.key):])))
