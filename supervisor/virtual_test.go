@@ -139,6 +139,8 @@ func (g *guest) tells(list ...frames.Frame) {
 func (g *guest) news() (all []frames.Frame) {
 	g.t.Helper()
 	synctest.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	for _, b := range g.heard[g.taken:] {
 		f, err := frames.DefaultKeys().Decode(frames.FromRelay, frames.Raw{Type: frames.Type(b[0]), Payload: b[frames.HeaderSize:]})
 		if err != nil {
@@ -232,7 +234,10 @@ func (g *guest) logsIn() *guest {
 func (g *guest) isIn() *guest {
 	g.t.Helper()
 	synctest.Wait()
-	if len(g.heard) == g.taken || g.heard[g.taken][0] != byte(frames.TypeLogin) {
+	g.mu.Lock()
+	in := len(g.heard) > g.taken && g.heard[g.taken][0] == byte(frames.TypeLogin)
+	g.mu.Unlock()
+	if !in {
 		g.t.Fatalf("not logged in: %v", g.news())
 	}
 	g.taken++
