@@ -232,6 +232,7 @@ func (r *reference) audit(t *testing.T, relay *supervisor.Relay, cutShort bool) 
 type person struct {
 	out   net.Conn // what is said
 	in    net.Conn
+	mu    sync.Mutex    // of heard, until nothing more is
 	heard [][]byte      // whole frames
 	ended chan struct{} // closed when nothing more is heard
 }
@@ -272,15 +273,21 @@ func (p *person) listens() {
 		}
 		n := binary.BigEndian.Uint32(frame[1:])
 		if n > 66048 {
-			p.heard = append(p.heard, frame) // which nobody expects
+			p.hear(frame) // which nobody expects
 			return
 		}
 		frame = append(frame, make([]byte, n)...)
 		if _, err := io.ReadFull(p.in, frame[5:]); err != nil {
 			return
 		}
-		p.heard = append(p.heard, frame)
+		p.hear(frame)
 	}
+}
+
+func (p *person) hear(frame []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heard = append(p.heard, frame)
 }
 
 // line is a connection within the process, each of whose directions ends for itself.
