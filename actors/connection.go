@@ -205,9 +205,7 @@ func (c *ConnectionActor) wayOut(ctx actor.Context) {
 		c.reader.stop()
 		c.out.finish(lastWord(m.Code))
 	case late:
-		if !c.out.silent() {
-			c.leave(ctx)
-		}
+		c.late(ctx)
 	case parted:
 		c.leave(ctx)
 	default:
@@ -241,12 +239,28 @@ func (c *ConnectionActor) oust(ctx actor.Context) {
 	c.reader.stop()
 	c.out.finish(lastWord(frames.Replaced))
 	c.out.refuseUnbegun()
-	shared, self := c.shared, ctx.Self()
-	time.AfterFunc(oustTime, func() { shared.send(self, late{}) })
+	c.lateIn(ctx, oustTime)
 }
 
-// oustTime is how long a frame that is begun may take to be written to a connection whose login was taken over.
-const oustTime = 50 * time.Millisecond
+func (c *ConnectionActor) lateIn(ctx actor.Context, d time.Duration) {
+	shared, self := c.shared, ctx.Self()
+	time.AfterFunc(d, func() { shared.send(self, late{}) })
+}
+
+// late waits no longer for a frame that is begun.
+func (c *ConnectionActor) late(ctx actor.Context) {
+	switch {
+	case c.out.silent():
+	case c.out.breakOff():
+		c.lateIn(ctx, oustTime)
+	default:
+		c.leave(ctx)
+	}
+}
+
+// oustTime is how long a frame that is begun may take to be written to a connection whose login was taken over, before the stream is broken
+// off, and then, before the connection is closed.
+const oustTime = 40 * time.Millisecond
 
 // probe finds out whether the client is still there. Strangers may have it asked often, so it is once in a while.
 func (c *ConnectionActor) probe() {

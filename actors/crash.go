@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -143,7 +144,18 @@ func NewCrash(value any) *Crash {
 	if value == nil {
 		value = bug("runtime.Goexit was called")
 	}
-	return &Crash{Value: value, Stack: debug.Stack()}
+	return &Crash{Value: value, Stack: withoutArguments(debug.Stack())}
+}
+
+// withoutArguments leaves out what functions were called with: arrays are printed with what is in them, such as the fingerprint of a key.
+func withoutArguments(stack []byte) []byte {
+	lines := bytes.SplitAfter(stack, []byte("\n"))
+	for i, line := range lines {
+		if at := bytes.LastIndexByte(line, '('); at > 0 && line[0] != '\t' && bytes.HasSuffix(line, []byte(")\n")) {
+			lines[i] = append(line[:at:at], "()\n"...)
+		}
+	}
+	return bytes.Join(lines, nil)
 }
 
 // String tells what may be told: a runtime error or a mistake of the relay's own in its words, of anything else only the type,

@@ -217,12 +217,13 @@ func (a *Address) mayAsk(now time.Time) bool {
 	return a == nil || a.starts == nil || a.starts.AllowN(now, 1)
 }
 
-// proveIn says when one more proof from here may be looked at, and counts it.
-func (a *Address) proveIn(now time.Time) time.Duration {
+// proveIn says when one more proof from here may be looked at, and counts it, unless it is called off.
+func (a *Address) proveIn(now time.Time) (wait time.Duration, callOff func()) {
 	if a == nil || a.proofs == nil {
-		return 0
+		return 0, func() {}
 	}
-	return a.proofs.ReserveN(now, 1).DelayFrom(now)
+	r := a.proofs.ReserveN(now, 1)
+	return r.DelayFrom(now), r.Cancel
 }
 
 // TurnAway tells a connection that was not let in why, but for one over TLS, and closes it. It does not wait; those who want to wait for the end of it have it

@@ -26,6 +26,7 @@ type output struct {
 	waiting    bool   // ready will come
 	closing    bool   // nothing is queued any more: what is left is written, then the last word
 	parting    bool   // that is done
+	broken     bool   // the stream has ended in the middle of a frame
 	lastWord   []byte // the Error to close with
 	worker     *worker
 	slow       *slow // nil until the socket is full for the first time
@@ -150,10 +151,30 @@ func (o *output) goOn(m ready) error {
 	if o.round != nil {
 		o.wrote(m.n)
 	}
-	if m.err != nil {
+	switch {
+	case o.broken:
+		o.settle(0)
+		o.part(nil, false)
+		return nil
+	case m.err != nil:
 		return m.err
 	}
 	return o.flush()
+}
+
+// breakOff ends the stream in the middle of a frame, if a connection can be ended one way. What the operating system has taken still gets
+// to the client, unlike when it is closed. Who waits for the socket comes back with an error.
+func (o *output) breakOff() (done bool) {
+	conn := o.conn
+	if outer, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = outer.NetConn()
+	}
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || o.broken || !o.waiting {
+		return false
+	}
+	o.broken = true
+	return half.CloseWrite() == nil
 }
 
 // drained is called when everything is written.

@@ -76,12 +76,13 @@ func (p *proving) judge() (code frames.Code, gone bool) {
 
 // valid looks at the proof when its turn has come. All that may be wrong with it takes the same way.
 func (p *proving) valid() (valid, gone bool) {
-	if wait := p.login.address.proveIn(time.Now()); wait > 0 {
+	if wait, callOff := p.login.address.proveIn(time.Now()); wait > 0 {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 		case <-p.quits:
+			callOff()
 			return false, true
 		}
 	}

@@ -145,9 +145,11 @@ func (o *output) refuseWaiting() {
 	o.weed((*Run).message, func(run *Run) { run.refuse(frames.Busy, "") })
 }
 
-// refuseUnbegun refuses everything that waits to be written, but for frames that are begun.
+// refuseUnbegun refuses everything that waits to be written, but for frames that are begun, and that the login was accepted.
 func (o *output) refuseUnbegun() {
-	o.weed(func(*Run) bool { return true }, o.fail)
+	o.weed(func(run *Run) bool {
+		return run.code != 0 || run.own || run.Type != frames.TypeLogin && run.Type != frames.TypeProve
+	}, o.fail)
 }
 
 // weed takes out of the queue what is not begun, and chosen.

@@ -3,6 +3,7 @@ package actors
 import (
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -41,12 +42,22 @@ func (s *Shared) needsProof(key [32]byte) bool {
 	if t.Required || t.Allow != nil {
 		return true
 	}
-	at, ok, err := t.Store.Pinned(key)
+	at, ok, err := t.pinned(key)
 	if err != nil {
 		t.failed.Do(func() { s.Log.WithError(err).Error("cannot look up whether keys are pinned; all have to prove") })
 		return true
 	}
 	return ok && time.Since(at) < pinCounts
+}
+
+// pinned asks the store, which may be one of the host's that panics.
+func (t *Trust) pinned(key [32]byte) (at time.Time, ok bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the store panics: %v", NewCrash(p))
+		}
+	}()
+	return t.Store.Pinned(key)
 }
 
 // allows reports whether a key may log in at all.
@@ -56,13 +67,11 @@ func (t *Trust) allows(key [32]byte) bool { return t.Allow == nil || t.Allow(key
 // count, because it could not be remembered.
 func (s *Shared) pin(key [32]byte) frames.Code {
 	t := s.Trust
-	_, pinned, err := t.Store.Pinned(key)
-	switch {
-	case err != nil:
-	case !pinned && t.Pins > 0 && t.Store.Pins() >= t.Pins:
-		err = store.ErrNoRoom
-	default:
+	_, pinned, err := t.pinned(key)
+	if pinned = pinned && err == nil; pinned || t.Pins == 0 || t.Store.Pins() < t.Pins {
 		err = t.Store.Pin(key, time.Now())
+	} else {
+		err = store.ErrNoRoom
 	}
 	switch {
 	case err == nil:

@@ -303,22 +303,25 @@ func (u *user) letGo(m LetGo) {
 
 // left goes on when the last login has ended for everybody.
 func (u *user) left(ctx actor.Context) {
-	if u.phase != leaving || len(u.farewells) > 0 || u.asking != nil || u.parting != nil {
-		return
+	switch {
+	case u.phase == leaving && (len(u.farewells) > 0 || u.asking != nil || u.parting != nil):
+	case u.phase == leaving:
+		u.phase = vacant
+		u.stay(ctx)
+		u.welcome(ctx)
+	case u.phase == vacant && len(u.next) > 0: // it has crashed when it let them in
+		u.welcome(ctx)
 	}
-	u.phase = vacant
-	u.stay(ctx)
-	u.welcome(ctx)
 }
 
 // welcome lets log in who waits, and offers to go if there is nobody.
 func (u *user) welcome(ctx actor.Context) {
 	for len(u.next) > 0 && !u.rest.on() && u.phase != leaving {
 		m := u.next[0]
-		u.next = u.next[1:]
 		if !m.Login.over.Load() {
-			u.join(ctx, m)
+			u.join(ctx, m) // should we crash in here, it comes again
 		}
+		u.next = slices.Delete(u.next, 0, 1) // who is to wait again stands behind, or once more
 	}
 	u.vacateIfVacant(ctx)
 }
