@@ -74,7 +74,9 @@ func TestADiskThatHangsHangsNobody(t *testing.T) {
 		}
 		close(disk.answers)
 		<-stopped
-		<-served
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
 		<-time.After(2 * time.Second)
 	})
 }

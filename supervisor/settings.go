@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/actors"
@@ -25,19 +26,20 @@ type InvalidError struct {
 // Error implements error.
 func (e *InvalidError) Error() string { return "supervisor: Config." + e.Field + " " + e.Text }
 
+// What the limits have in common.
+const (
+	many   = 1 << 20
+	tick   = 10 * time.Millisecond
+	moment = 100 * time.Millisecond
+)
+
 // settings are all limits, and their defaults.
-func (c *Config) settings() []setting {
+func (c *Config) settings() []setting { return slices.Concat(c.sizes(), c.times(), c.rates()) }
+
+func (c *Config) sizes() []setting {
 	const (
-		largest = 2 * (frames.HeaderSize + frames.MaxPayload)
-		many    = 1 << 20
-
+		largest      = 2 * (frames.HeaderSize + frames.MaxPayload)
 		largestProof = 550 + 512 // the key and the signature, of 4096 bits
-
-		perMin = time.Minute
-		tick   = 10 * time.Millisecond
-		moment = 100 * time.Millisecond
-
-		mostIdle = math.MaxInt16 * time.Second // that Linux takes
 	)
 	return []setting{
 		number("MinKeyBits", &c.MinKeyBits, 2048, 1024, 4096),
@@ -45,6 +47,20 @@ func (c *Config) settings() []setting {
 		number("MaxPayload", &c.MaxPayload, frames.MaxPayload, frames.MaxKey+frames.MaxSealed, frames.MaxPayload),
 		number("MaxLoginPayload", &c.MaxLoginPayload, frames.MaxLoginPayload, largestProof, frames.MaxPayload),
 		number("MaxSealed", &c.MaxSealed, frames.MaxSealed, frames.MaxSealed/2, frames.MaxSealed),
+		number("Window", &c.Window, 256<<10, largest, 1<<30),
+		number("AskedBy", &c.AskedBy, 64, 1, many),
+		number("AskedOf", &c.AskedOf, 64, 1, many),
+		number("Sessions", &c.Sessions, 1024, 1, many),
+		number("UsersAway", &c.UsersAway, 100_000, 1, many),
+		number("Pins", &c.Pins, 1_000_000, 1, 1<<30),
+		number("Crashes", &c.Crashes, 5, 1, many),
+		connections(&c.Connections),
+	}
+}
+
+func (c *Config) times() []setting {
+	const mostIdle = math.MaxInt16 * time.Second // that Linux takes
+	return []setting{
 		span("LoginTime", &c.LoginTime, 10*time.Second, moment),
 		span("FrameTime", &c.FrameTime, 20*time.Second, moment),
 		span("Silence", &c.Silence, 6*time.Hour, time.Second),
@@ -53,18 +69,19 @@ func (c *Config) settings() []setting {
 		span("KeepAliveInterval", &c.KeepAliveInterval, 15*time.Second, time.Second).upTo(mostIdle),
 		number("KeepAliveProbes", &c.KeepAliveProbes, 4, 1, 100),
 		span("UserTimeout", &c.UserTimeout, time.Minute, time.Second).upTo(math.MaxInt32 * time.Millisecond),
-		number("Window", &c.Window, 256<<10, largest, 1<<30),
 		span("Stall", &c.Stall, 2*time.Second, tick),
 		span("WriteDeadline", &c.WriteDeadline, 10*time.Second, tick),
-		number("AskedBy", &c.AskedBy, 64, 1, many),
-		number("AskedOf", &c.AskedOf, 64, 1, many),
-		number("AskedOfPerAddress", &c.AskedOfPerAddress, 8, 1, many).orOff(),
-		number("Sessions", &c.Sessions, 1024, 1, many),
-		number("UsersAway", &c.UsersAway, 100_000, 1, many),
 		span("AwayTime", &c.AwayTime, 30*24*time.Hour, time.Second),
-		number("Pins", &c.Pins, 1_000_000, 1, 1<<30),
+		span("CrashWindow", &c.CrashWindow, 10*time.Second, time.Millisecond),
+	}
+}
+
+// rates are those by rate and by client address, which may be off, and the sizes of penalties.
+func (c *Config) rates() []setting {
+	const perMin = time.Minute
+	return []setting{
+		number("AskedOfPerAddress", &c.AskedOfPerAddress, 8, 1, many).orOff(),
 		number("Takeovers", &c.Takeovers, 30, 1, many).orOff(),
-		connections(&c.Connections),
 		number("OnlinePerAddress", &c.OnlinePerAddress, 64, 1, many).orOff(),
 		number("AnonymousPerAddress", &c.AnonymousPerAddress, 10, 1, many).orOff(),
 		optional("EarlyRefusal", &c.EarlyRefusal, EarlyRefusal{100, 30, 1000}, EarlyRefusal{From: Off}, c.EarlyRefusal.check),
@@ -79,8 +96,6 @@ func (c *Config) settings() []setting {
 		span("PenaltyLateLogin", &c.PenaltyLateLogin, 10*time.Second, tick),
 		span("PenaltyFrom", &c.PenaltyFrom, 15*time.Second, tick).orOff(),
 		span("PenaltyMost", &c.PenaltyMost, 10*time.Minute, max(tick, c.PenaltyFrom)), // with less, nobody would ever be turned away
-		number("Crashes", &c.Crashes, 5, 1, many),
-		span("CrashWindow", &c.CrashWindow, 10*time.Second, time.Millisecond),
 	}
 }
 
