@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"flag"
 	"io"
 	"net"
 	"slices"
@@ -236,22 +237,30 @@ var _ = Describe("Proving possession of a key that one does not have", func() {
 	}, SpecTimeout(patience))
 })
 
+var replays = flag.Int("replays", 10, "proofs that are recorded and repeated")
+
 var _ = Describe("Repeating what another has said", func() {
-	It("is of no use on a new connection, nor at another relay", func(ctx SpecContext) {
+	It("is of no use on the same connection, a new one, or at another relay", func(ctx SpecContext) {
 		r, other, key := startRelay(), startRelay(), freshOwner()
-		alice := r.greets(ctx, key, 0)
-		recorded := alice.proof()
-		alice.says(recorded)
-		Expect(alice.hears(ctx)).To(Equal(frames.LoginAccepted{}))
-		for _, at := range []*relay{r, other} {
-			mallory := &owner{client: at.connectAs(alice.key), private: key}
-			mallory.says(rawBytes(rawFrame(frames.TypeHello, alice.hello))) // the same Hello; the relay's nonce is another
-			Expect(mallory.hears(ctx)).To(BeAssignableToTypeOf(frames.Welcome{}))
-			mallory.isFoundOut(ctx, recorded)
+		for range *replays {
+			alice := r.greets(ctx, key, 0)
+			recorded := alice.proof()
+			alice.says(recorded)
+			Expect(alice.hears(ctx)).To(Equal(frames.LoginAccepted{}))
+			alice.says(recorded)
+			alice.isRefused(ctx, frames.TypeProve, frames.AlreadyLoggedIn)
+			for _, at := range []*relay{r, other} {
+				mallory := &owner{client: at.connectAs(alice.key), private: key}
+				mallory.says(rawBytes(rawFrame(frames.TypeHello, alice.hello))) // the same Hello; the relay's nonce is another
+				Expect(mallory.hears(ctx)).To(BeAssignableToTypeOf(frames.Welcome{}))
+				mallory.isFoundOut(ctx, recorded)
+				Expect(mallory.conn.Close()).To(Succeed())
+			}
+			alice.says(rawType(0x7f))
+			alice.isRefused(ctx, 0x7f, frames.Unsupported)
+			Expect(alice.conn.Close()).To(Succeed())
 		}
-		alice.says(rawType(0x7f))
-		alice.isRefused(ctx, 0x7f, frames.Unsupported)
-	}, SpecTimeout(patience))
+	}, SpecTimeout(6*patience))
 
 	It("is noticed by both where somebody in the middle ends TLS with a certificate of its own", func(ctx SpecContext) {
 		needsInside("the relay is to listen for TLS")
@@ -263,13 +272,17 @@ var _ = Describe("Repeating what another has said", func() {
 		id := frames.RelayID(welcome.(frames.Welcome).RelayID)
 		Expect(frames.SignedBy(id, direct.hello, direct.welcome, direct.channel())).To(BeTrue())
 
-		alice := r.inTheMiddle().greets(ctx, key, 0)
-		Expect(frames.SignedBy(id, alice.hello, alice.welcome, alice.channel())).To(BeFalse(), "so she can tell")
-		Expect(frames.SignedBy(id, alice.hello, alice.welcome, frames.Binding{})).To(BeFalse())
-		alice.isFoundOut(ctx, alice.proof())
+		middle := r.inTheMiddle()
+		for range *replays {
+			alice := middle.greets(ctx, key, 0)
+			Expect(frames.SignedBy(id, alice.hello, alice.welcome, alice.channel())).To(BeFalse(), "so she can tell")
+			Expect(frames.SignedBy(id, alice.hello, alice.welcome, frames.Binding{})).To(BeFalse())
+			alice.isFoundOut(ctx, alice.proof())
+			Expect(alice.conn.Close()).To(Succeed())
+		}
 		direct.says(direct.proof())
 		Expect(direct.hears(ctx)).To(Equal(frames.LoginAccepted{}))
-	}, SpecTimeout(patience))
+	}, SpecTimeout(6*patience))
 })
 
 // inTheMiddle is somebody who looks like the relay, and passes on every byte, both ways, over TLS of its own.
