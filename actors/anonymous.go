@@ -150,7 +150,7 @@ func (c *ConnectionActor) prove(ctx actor.Context, run *Run, proof frames.Prove)
 func (c *ConnectionActor) newLogin(ctx actor.Context, key frames.Key) *Login {
 	l := NewLogin(c.shared, key, ctx.Self())
 	l.address, l.window = c.entry.from(), &c.reader.window
-	l.extended = c.greeting != nil
+	l.extended, l.pinnings = c.greeting != nil, c.shared.Trust.pinnings.Load()
 	l.presence = l.extended && c.greeting.presence
 	return l
 }

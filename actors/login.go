@@ -21,6 +21,7 @@ type Login struct {
 	window     *window  // of its connection
 	proven     bool     // whoever is there holds the key
 	extended   bool     // the client said Hello
+	pinnings   uint64   // as Trust counts them, when it was found that it needs no proof
 	presence   bool     // and wants to know who of its peers is there
 	over       atomic.Bool
 	worker     *worker // that sends Join or Joined; see ride

@@ -22,6 +22,7 @@ type Trust struct {
 	// Allow says who may log in; nil for everybody. Where it is set nobody does without a proof.
 	Allow func(key store.Fingerprint) bool
 
+	pinnings atomic.Uint64  // keys that were pinned since the relay began
 	unpinned atomic.Uint64  // keys that have proved, and were not pinned for want of room
 	said     rate.Sometimes // that this is so
 	failed   rate.Sometimes // that the store has
@@ -50,6 +51,11 @@ func (s *Shared) needsProof(key [32]byte) bool {
 	return ok && time.Since(at) < pinCounts
 }
 
+// nowNeedsProof reports whether a login needs a proof that needed none when it was asked first: only if keys were pinned meanwhile.
+func (s *Shared) nowNeedsProof(l *Login) bool {
+	return !l.proven && s.Trust.pinnings.Load() != l.pinnings && s.needsProof(l.fingerprint())
+}
+
 // pinned asks the store, which may be one of the host's that panics.
 func (t *Trust) pinned(key [32]byte) (at time.Time, ok bool, err error) {
 	defer func() {
@@ -74,7 +80,10 @@ func (s *Shared) pin(key [32]byte) frames.Code {
 		err = store.ErrNoRoom
 	}
 	switch {
+	case err == nil && pinned:
+		return 0
 	case err == nil:
+		t.pinnings.Add(1)
 		return 0
 	case pinned: // and stays so, if not for as long
 		t.failed.Do(func() { s.Log.WithError(err).Warn("cannot note the last proofs of keys that are pinned") })

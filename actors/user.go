@@ -151,7 +151,7 @@ func (u *user) join(ctx actor.Context, m Join) {
 	case u.login != nil && u.login == m.Login: // asked again, after a crash
 	case u.phase == leaving || u.rest.on():
 		u.next = append(u.next, m) // the last login ends first, all of it
-	case !m.Login.proven && u.shared.needsProof(m.Login.fingerprint()): // since it was asked first
+	case u.shared.nowNeedsProof(m.Login):
 		ctx.Send(m.Login.Connection, Rejected{Login: m.Login, Code: frames.ProofRequired})
 		u.vacateIfVacant(ctx)
 	case u.phase == online:

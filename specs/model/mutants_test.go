@@ -162,7 +162,7 @@ var mutants = []mutant{
 	{"asks for no proof", "wrong", []edit{{
 		"anonymous.go", "	case c.shared.needsProof(c.login.fingerprint()):", "	case false:",
 	}, {
-		"user.go", "case !m.Login.proven && u.shared.needsProof(m.Login.fingerprint()):", "case false:",
+		"user.go", "case u.shared.nowNeedsProof(m.Login):", "case false:",
 	}}},
 	{"gives kept sessions to who did not prove", "wrong", []edit{{
 		"user.go", "case !m.Login.proven && len(u.pairs) > 0:", "case false:",
