@@ -126,6 +126,9 @@ func (a *allowed) read() error {
 	if err != nil {
 		return fmt.Errorf("%s, line %d: %w", a.file, line, err)
 	}
+	if before := a.list.Load(); len(list) == 0 && before != nil && len(*before) > 0 { // somebody is just writing it, more likely than not
+		return fmt.Errorf("%s lists nobody; start the relay anew if that is meant", a.file)
+	}
 	a.list.Store(&list)
 	a.log.WithField("keys", len(list)).Info("allowed keys read")
 	if len(list) == 0 {

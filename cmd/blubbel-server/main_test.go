@@ -28,6 +28,7 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 	t.Chdir(t.TempDir()) // where the state folder is
 	for _, c := range []struct{ args, says string }{
 		{"--listen " + taken.Addr().String(), "cannot listen on " + taken.Addr().String() + ": another program does; choose another with --listen"},
+		{"--state=", "--state is empty"},
 		{"--listen 8000", "host:port"},
 		{"--listen 127.0.0.1:", "host:port"},
 		{"--listen http://127.0.0.1:80", "only on tcp:// and tls://"},
@@ -74,6 +75,10 @@ func isOneClearLine(t *testing.T, args, says string) {
 
 // Exactly one source of certificates goes with tls://.
 func TestFlagsOfTLSThatDoNotGoTogetherAreOneClearLine(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("words", []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const (
 		encrypted = "--listen tls://127.0.0.1:0 "
 		files     = "--tls-cert cert.pem --tls-key key.pem "
@@ -98,7 +103,7 @@ func TestFlagsOfTLSThatDoNotGoTogetherAreOneClearLine(t *testing.T) {
 		{encrypted + "--tls-self-signed --acme-ca ca.pem", "are for --acme DOMAIN, which is missing"},
 		{encrypted + files, "cert.pem: no such file"},
 		{encrypted + acme + "--acme-ca ca.pem", "--acme-ca: open ca.pem: no such file"},
-		{encrypted + acme + "--acme-ca main.go", "--acme-ca: there is no certificate in main.go"},
+		{encrypted + acme + "--acme-ca words", "--acme-ca: there is no certificate in words"},
 		{encrypted + acme + "--acme-directory http://127.0.0.1/dir", "no directory of an ACME server; give its URL, beginning with https://"},
 		{encrypted + "--acme localhost", `"localhost" is no domain`},
 		{encrypted + "--acme 192.0.2.1", `"192.0.2.1" is no domain`},

@@ -38,6 +38,9 @@ func (o options) Validate() error {
 	if err := o.certificates.check(o.Listen); err != nil {
 		return err
 	}
+	if err := o.stateFolder.Validate(); err != nil {
+		return err
+	}
 	if o.DrainTime < 10*time.Millisecond {
 		return fmt.Errorf("--drain-time is %v; it must be at least 10ms", o.DrainTime)
 	}

@@ -57,8 +57,9 @@ func (o options) serve(ctx context.Context, relay *supervisor.Relay, home *state
 	for _, ln := range listeners {
 		go func() { served <- relay.Serve(ctx, ln) }() // ends with ctx
 	}
+	home.introduce(log)
 	log.WithFields(logrus.Fields{
-		"listen": addresses(listeners, place), "address": addresses(listeners, home.reachable),
+		"listen": strings.Join(addresses(listeners, place), ","), "address": strings.Join(addresses(listeners, home.reachable), " "),
 	}).Info("relay ready")
 	var failed error
 	for range listeners {
@@ -122,12 +123,11 @@ func advise(a address, err error) error {
 }
 
 // addresses are where the listeners are, as this says it.
-func addresses(listeners []net.Listener, say func(net.Listener) string) string {
-	var list []string
+func addresses(listeners []net.Listener, say func(net.Listener) string) (list []string) {
 	for _, ln := range listeners {
 		list = append(list, say(ln))
 	}
-	return strings.Join(list, ",")
+	return list
 }
 
 // overTLS is a listener that speaks TLS.

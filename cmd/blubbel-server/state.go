@@ -27,6 +27,14 @@ type stateFolder struct {
 	State string `help:"Folder with what must survive a restart: who the relay is (file identity), and which keys are pinned (folder store). It is ${default} if not named." default:"./blubbel-state" placeholder:"DIR"`
 }
 
+// Validate implements kong.Validatable.
+func (f stateFolder) Validate() error {
+	if f.State == "" {
+		return errors.New("--state is empty; name a folder, or leave it out")
+	}
+	return nil
+}
+
 // storeFolder is where the store is.
 func (f stateFolder) storeFolder() string { return filepath.Join(f.State, "store") }
 
@@ -41,7 +49,9 @@ func (f stateFolder) openStore(o disk.Options) (*disk.Store, error) {
 
 // state is what survives a restart.
 type state struct {
+	folder   string
 	identity ed25519.PrivateKey
+	isNew    bool // it was just made
 	store    *disk.Store
 	allowed  *allowed // by the file of --allow-keys; none without it
 }
@@ -54,11 +64,21 @@ func (f stateFolder) openState(log *logrus.Entry, fatal func(string, ...any)) (*
 	if err != nil {
 		return nil, err
 	}
-	identity, err := f.identity()
+	identity, isNew, err := f.identity()
 	if err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
-	return &state{identity: identity, store: opened}, nil
+	return &state{folder: f.State, identity: identity, isNew: isNew, store: opened}, nil
+}
+
+// introduce tells of a new identity.
+func (s *state) introduce(log *logrus.Entry) {
+	switch log := log.WithField("folder", s.folder); {
+	case s.isNew && s.store.Pins() > 0:
+		log.Warn("there was no identity in the state folder, and there are pins: the relay is another now, whose address friends do not have")
+	case s.isNew:
+		log.Info("the relay has a new identity; keep the state folder, and its address stays")
+	}
 }
 
 func (s *state) close(log *logrus.Entry) {
@@ -86,23 +106,25 @@ func (s *state) reachable(ln net.Listener) string {
 }
 
 // identity reads the relay's key, and makes it at the first start.
-func (f stateFolder) identity() (ed25519.PrivateKey, error) {
+func (f stateFolder) identity() (key ed25519.PrivateKey, isNew bool, err error) {
 	name := filepath.Join(f.State, "identity")
 	text, err := os.ReadFile(name) //nolint:gosec // the operator says where
 	if errors.Is(err, fs.ErrNotExist) {
-		return newIdentity(name)
+		key, err = newIdentity(name)
+		return key, true, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read who the relay is: %w; give the file to the user that the relay runs as", err)
+		return nil, false, fmt.Errorf("cannot read who the relay is: %w; give the file to the user that the relay runs as", err)
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read who the relay is: %w", err)
+		return nil, false, fmt.Errorf("cannot read who the relay is: %w", err)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("others can read the relay's key; forbid it with: chmod 600 %s", name)
+		return nil, false, fmt.Errorf("others can read the relay's key; forbid it with: chmod 600 %s", name)
 	}
-	return parseIdentity(name, text)
+	key, err = parseIdentity(name, text)
+	return key, false, err
 }
 
 const identityBlock = "PRIVATE KEY"

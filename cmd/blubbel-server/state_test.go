@@ -86,11 +86,11 @@ func TestDraftOfAnIdentityIsWrittenOver(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(f.State, "identity.new"), []byte("-----BEGIN PRIV"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	first, err := f.identity()
-	if err != nil {
-		t.Fatal(err)
+	first, isNew, err := f.identity()
+	if err != nil || !isNew {
+		t.Fatal(isNew, err)
 	}
-	if again, err := f.identity(); err != nil || !again.Equal(first) {
+	if again, isNew, err := f.identity(); err != nil || isNew || !again.Equal(first) {
 		t.Errorf("%v", err)
 	}
 }
@@ -200,7 +200,7 @@ func TestRelaySaysWhereToReachIt(t *testing.T) {
 		ready := s.log.wait(t, "relay ready")
 		s.stop()
 		listens := strings.Split(ready["listen"].(string), ",")
-		addresses := strings.Split(ready["address"].(string), ",")
+		addresses := strings.Fields(ready["address"].(string))
 		if len(addresses) != 2 {
 			t.Fatalf("%v", ready)
 		}

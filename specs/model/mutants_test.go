@@ -139,7 +139,7 @@ var mutants = []mutant{
 		"connection.go", "		ctx.Send(c.registry, Leave{Login: c.login})\n", "		if !rarely(10) {\n			ctx.Send(c.registry, Leave{Login: c.login})\n		}\n",
 	}}},
 	{"lets in before the older connection is silent", "wrong", []edit{{
-		"user.go", " || u.asking != nil || u.parting != nil {", " || u.asking != nil {",
+		"user.go", " || u.asking != nil || u.parting != nil):", " || u.asking != nil):",
 	}}},
 	{"does not end the older connection", "wrong", []edit{{
 		"connection.go", "	c.out.finish(lastWord(frames.Replaced))\n", "",
@@ -157,7 +157,7 @@ var mutants = []mutant{
 		"proving.go", "return p.greeting.provable && p.shared.Keys.Check(p.proof.Key) == nil && p.greeting.Proven(p.proof)", "return true",
 	}}},
 	{"does not pin", "wrong", []edit{{
-		"proving.go", "return p.shared.pin(key), false", "return 0, false",
+		"proving.go", "		code = p.shared.pin(p.login.fingerprint())\n", "",
 	}}},
 	{"asks for no proof", "wrong", []edit{{
 		"anonymous.go", "	case c.shared.needsProof(c.login.fingerprint()):", "	case false:",
@@ -198,7 +198,7 @@ var mutants = []mutant{
 		"away.go", "		u.absence.end()\n		u.endAll(ctx, awayTooLong)\n", "",
 	}}},
 	{"tells the same of a peer twice", "wrong", []edit{{
-		"presence.go", " || p.told && p.toldOf == p.online {", " {",
+		"presence.go", " || p.told && p.toldOf == is {", " {",
 	}}},
 	{"tells of peers who did not ask to be told", "wrong", []edit{{
 		"presence.go", "!u.login.presence || ", "",
