@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"math/rand/v2"
 	"net"
 	"strconv"
 	"strings"
@@ -231,61 +230,6 @@ func (c *ConnectionActor) hasten(ctx actor.Context) {
 		c.leave(ctx)
 	}
 }
-
-// oust has another connection be who this one was. Until this one has nothing more to say, that one waits: so frames are not waited
-// for, but for one that is begun, and that only a moment.
-func (c *ConnectionActor) oust(ctx actor.Context) {
-	c.ousted = true
-	c.reader.stop()
-	c.out.finish(lastWord(frames.Replaced))
-	c.out.refuseUnbegun()
-	c.lateIn(ctx, oustTime)
-}
-
-func (c *ConnectionActor) lateIn(ctx actor.Context, d time.Duration) {
-	shared, self := c.shared, ctx.Self()
-	time.AfterFunc(d, func() { shared.send(self, late{}) })
-}
-
-// late waits no longer for a frame that is begun.
-func (c *ConnectionActor) late(ctx actor.Context) {
-	switch {
-	case c.out.silent():
-	case c.out.breakOff():
-		c.lateIn(ctx, oustTime)
-	default:
-		c.leave(ctx)
-	}
-}
-
-// oustTime is how long a frame that is begun may take to be written to a connection whose login was taken over, before the stream is broken
-// off, and then, before the connection is closed.
-const oustTime = 40 * time.Millisecond
-
-// probe finds out whether the client is still there. Strangers may have it asked often, so it is once in a while.
-func (c *ConnectionActor) probe() {
-	if now := time.Now(); now.Sub(c.probed) >= probeTime {
-		c.probed = now
-		c.tell(frames.Ping{})
-		c.reader.probe()
-	}
-}
-
-// restarting tells a client when to come back: not all at once.
-func restarting() frames.Restarting {
-	return frames.Restarting{
-		ReconnectIn:   jitter(reconnectFrom, reconnectTo),
-		KeepTryingFor: jitter(tryFrom, tryTo),
-	}
-}
-
-// When a client should connect again after a restart, and for how long it should try, in milliseconds.
-const (
-	reconnectFrom, reconnectTo = 1_000, 5_000
-	tryFrom, tryTo             = 60_000, 90_000
-)
-
-func jitter(from, to uint32) uint32 { return from + rand.Uint32N(to-from+1) } //nolint:gosec // nobody gains by guessing it
 
 // lastWord is the Error that answers no frame.
 func lastWord(code frames.Code) []byte {

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync/atomic"
@@ -95,34 +94,6 @@ func (r *reader) run() {
 	}
 	returned = true
 }
-
-// shakeHands has TLS agree with the client first, within the time to log in: it does not like to be interrupted.
-func (r *reader) shakeHands() (late *frames.Refusal, err error) {
-	conn, ok := r.conn.(secured)
-	if !ok || r.shaken {
-		return nil, nil
-	}
-	r.shaken = true
-	_ = r.conn.SetWriteDeadline(r.loginBy)
-	r.arm(r.loginBy)
-	plain := tls.RecordHeaderError{}
-	switch err = conn.Handshake(); {
-	case r.rings(err):
-		return r.late(), err
-	case errors.As(err, &plain) && plain.Conn != nil:
-		word := frames.Error{Code: frames.Unsupported, Text: "this port speaks TLS, which you do not"}
-		takeLeave(plain.Conn, word.Append(nil), func() int64 { return 0 })
-	case err == nil && conn.ConnectionState().NegotiatedProtocol == acmeProtocol:
-		return nil, errChallenge
-	}
-	_ = r.conn.SetWriteDeadline(time.Time{})
-	return nil, err
-}
-
-// acmeProtocol is what an ACME server asks for by ALPN. It looks at the certificate, and has nothing to say (RFC 8737, 3).
-const acmeProtocol = "acme-tls/1"
-
-var errChallenge = errors.New("the challenge is answered")
 
 // ends says why the client is not read any more: for its own fault. The frame that has begun is named.
 func (r *reader) ends(refusal *frames.Refusal) ended {

@@ -55,19 +55,6 @@ const (
 	leaving
 )
 
-// pair is the relation to one peer.
-type pair struct {
-	state  Pair
-	proven bool       // the peer had proved when it asked, or accepted
-	keeps  bool       // the session, if there is one, outlives connections: both had proved when it opened
-	peer   string     // the peer's key
-	user   *actor.PID // the peer's UserActor
-	mirror *pair      // the peer's, of us; not ours to look into. It goes along with what we send, and saves the peer's actor looking it up
-	run    *Run       // messages gathered from the chunk that is being walked
-	from   *Address   // of the peer's request, while that is pending
-	presence
-}
-
 // UserProps makes the UserActor of the key with that Name.
 func UserProps(shared *Shared, name string, registry *actor.PID) *actor.Props {
 	u := &user{shared: shared, registry: registry, name: name, walking: walking{last: &stranger}}
@@ -232,88 +219,6 @@ func (u *user) opened(ctx actor.Context, p *pair) {
 	u.tell(ctx, p)
 }
 
-// ended takes note of a peer that has left: what remains is a session that outlives that, if there is one.
-func (u *user) ended(ctx actor.Context, m Ended) {
-	keeps := false
-	if p, ok := u.pairs[m.Peer]; ok && p.user.Equal(m.User) {
-		u.sendRun(ctx, p)
-		open := p.state&Open != 0
-		keeps = p.keeps && m.Keeps
-		u.set(p, p.state.Left(keeps))
-		switch {
-		case keeps:
-			u.is(ctx, p, false)
-		case open && u.extended():
-			f := frames.EndSession{Peer: frames.Key(m.Peer), Reason: m.Reason}
-			ctx.Send(u.login.Connection, Deliver{Run: notice(u.shared, u.login.window, f)})
-		}
-	}
-	ctx.Send(m.User, LetGo{Peer: u.name, Lost: !keeps})
-	u.vacateIfVacant(ctx)
-}
-
-// leave ends everything of the login whose connection has stopped: all of it before the key can log in again.
-func (u *user) leave(ctx actor.Context, m Leave) {
-	u.heard = max(u.heard, m.Seq)
-	u.next = slices.DeleteFunc(u.next, func(j Join) bool { return j.Login == m.Login })
-	switch m.Login {
-	case u.login:
-		u.depart(ctx, disconnected)
-	case u.parting:
-		u.parting = nil
-	default: // it was rejected, or waits to be the next, which the end of its connection keeps it from
-		u.vacateIfVacant(ctx)
-	}
-}
-
-// depart ends what the login that is on has with peers.
-func (u *user) depart(ctx actor.Context, reason string) {
-	u.phase = leaving
-	u.shared.note(u.name, "user gone")
-	u.dropChunks()
-	u.delayed.stop()
-	u.login = nil
-	for _, p := range u.pairs {
-		u.farewell(ctx, p, reason)
-	}
-}
-
-func (u *user) farewell(ctx actor.Context, p *pair, reason string) {
-	u.waitFor(p)
-	ctx.Send(p.user, Ended{Peer: u.name, User: ctx.Self(), To: p.peer, Keeps: p.keeps, Reason: reason, over: u.shared})
-	u.set(p, p.state.Left(p.keeps))
-}
-
-// waitFor has nobody log in before a peer has let go.
-func (u *user) waitFor(p *pair) {
-	if u.farewells == nil {
-		u.farewells = map[string]int{}
-	}
-	u.farewells[p.peer]++
-}
-
-func (u *user) letGo(m LetGo) {
-	if u.farewells[m.Peer]--; u.farewells[m.Peer] <= 0 {
-		delete(u.farewells, m.Peer)
-	}
-	if p, ok := u.pairs[m.Peer]; ok && m.Lost {
-		u.set(p, p.state.Left(false))
-	}
-}
-
-// left goes on when the last login has ended for everybody.
-func (u *user) left(ctx actor.Context) {
-	switch {
-	case u.phase == leaving && (len(u.farewells) > 0 || u.asking != nil || u.parting != nil):
-	case u.phase == leaving:
-		u.phase = vacant
-		u.stay(ctx)
-		u.welcome(ctx)
-	case u.phase == vacant && len(u.next) > 0: // it has crashed when it let them in
-		u.welcome(ctx)
-	}
-}
-
 // welcome lets log in who waits, and offers to go if there is nobody.
 func (u *user) welcome(ctx actor.Context) {
 	for len(u.next) > 0 && !u.rest.on() && u.phase != leaving {
@@ -334,49 +239,5 @@ func (u *user) vacateIfVacant(ctx actor.Context) {
 		u.away(ctx)
 	case u.rest.forgotten():
 		ctx.Send(u.registry, Vacate{Key: u.name, User: ctx.Self(), Heard: u.heard})
-	}
-}
-
-// pair returns the relation to a peer; a fresh one is kept by set only, or in asked.
-func (u *user) pair(peer string) *pair {
-	if p, ok := u.pairs[peer]; ok {
-		return p
-	}
-	if u.asking != nil && u.askingTo.peer == peer {
-		return u.askingTo
-	}
-	return &pair{peer: peer}
-}
-
-// set changes a pair's state, and what is counted of it.
-func (u *user) set(p *pair, to Pair) {
-	if p.state == to {
-		return
-	}
-	u.count(p, p.state, -1)
-	u.count(p, to, +1)
-	p.state = to
-	switch {
-	case to == 0:
-		delete(u.pairs, p.peer)
-		if u.last == p {
-			u.last = &stranger
-		}
-	case u.pairs == nil:
-		u.pairs = map[string]*pair{p.peer: p}
-	default:
-		u.pairs[p.peer] = p
-	}
-}
-
-func (u *user) count(p *pair, s Pair, n int) {
-	if s&Asked != 0 {
-		u.asked += n
-	}
-	if s&(Invited|Open) == Invited {
-		u.box.count(p.from, n)
-	}
-	if s&(Asked|Open) != 0 {
-		u.places += n
 	}
 }

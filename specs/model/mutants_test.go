@@ -139,10 +139,10 @@ var mutants = []mutant{
 		"connection.go", "		ctx.Send(c.registry, Leave{Login: c.login})\n", "		if !rarely(10) {\n			ctx.Send(c.registry, Leave{Login: c.login})\n		}\n",
 	}}},
 	{"lets in before the older connection is silent", "wrong", []edit{{
-		"user.go", " || u.asking != nil || u.parting != nil):", " || u.asking != nil):",
+		"leaving.go", " || u.asking != nil || u.parting != nil):", " || u.asking != nil):",
 	}}},
 	{"does not end the older connection", "wrong", []edit{{
-		"connection.go", "	c.out.finish(lastWord(frames.Replaced))\n", "",
+		"oust.go", "	c.out.finish(lastWord(frames.Replaced))\n", "",
 	}}},
 	{"refuses what is being written to the older connection", "lost|repeated|leaked|wrong", []edit{{
 		"slow.go", "!chosen(run) || o.round != nil && o.round.holds(run) > 0 {", "!chosen(run) {",
@@ -174,13 +174,13 @@ var mutants = []mutant{
 		"user.go", "u.login.proven && p.proven", "(u.login.proven || p.proven)",
 	}}},
 	{"does not say that a session is kept", "wrong", []edit{{
-		"user.go", "To: p.peer, Keeps: p.keeps, ", "To: p.peer, ",
+		"leaving.go", "To: p.peer, Keeps: p.keeps, ", "To: p.peer, ",
 	}}},
 	{"keeps requests, too", "wrong", []edit{{
-		"user.go", "		u.set(p, p.state.Left(keeps))\n", "		if !keeps {\n			u.set(p, 0)\n		}\n",
+		"leaving.go", "		u.set(p, p.state.Left(keeps))\n", "		if !keeps {\n			u.set(p, 0)\n		}\n",
 	}}},
 	{"says nothing to the peers of kept sessions when its connection ends", "wrong|leaked", []edit{{
-		"user.go", "	for _, p := range u.pairs {\n		u.farewell(ctx, p, reason)", "	for _, p := range u.pairs {\n		if p.keeps {\n			continue\n		}\n		u.farewell(ctx, p, reason)",
+		"leaving.go", "	for _, p := range u.pairs {\n		u.farewell(ctx, p, reason)", "	for _, p := range u.pairs {\n		if p.keeps {\n			continue\n		}\n		u.farewell(ctx, p, reason)",
 	}}},
 	{"does not let go of who ends a session", "leaked", []edit{{
 		"away.go", "	ctx.Send(peer, LetGo{Peer: u.name})\n", "	if !rarely(2) {\n		ctx.Send(peer, LetGo{Peer: u.name})\n	}\n",
@@ -192,7 +192,7 @@ var mutants = []mutant{
 		"away.go", "	state, _ := p.state.Hear(End, Here{})\n	u.set(p, state)\n", "",
 	}}},
 	{"tells who never said Hello that a session has ended", "wrong", []edit{{
-		"user.go", "case open && u.extended():", "case open:",
+		"leaving.go", "case open && u.extended():", "case open:",
 	}}},
 	{"forgets nobody who is away for too long", "wrong", []edit{{
 		"away.go", "		u.absence.end()\n		u.endAll(ctx, awayTooLong)\n", "",
