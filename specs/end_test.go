@@ -180,6 +180,7 @@ var _ = Describe("Ending a session", func() {
 		needsInside("the ledger is looked at")
 		r := startRelay()
 		alice, bob := r.provenSession(ctx, 0)
+		r.settles(ctx)
 		before := r.inside.Account()
 		alice.says(frames.EndSession{Peer: bob.key}, frames.EndSession{Peer: bob.key}, frames.EndSession{Peer: freshKey(2048)})
 		Expect(bob.hears(ctx)).To(Equal(frames.EndSession{Peer: alice.key}))

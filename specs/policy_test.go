@@ -195,7 +195,6 @@ func (m *moody) Pinned(key store.Fingerprint) (time.Time, bool, error) {
 var _ = Describe("Proving where the relay cannot remember it", func() {
 	fine := func() error { return nil }
 	fails := func() error { return errors.New("the disk is on fire") }
-	panics := func() error { panic("the disk is on fire") }
 	BeforeEach(func() { needsInside("the relay is to have a bad store") })
 
 	It("is INTERNAL, not logged in, and may be tried again", func(ctx SpecContext) {
@@ -226,26 +225,6 @@ var _ = Describe("Proving where the relay cannot remember it", func() {
 		r := startRelay(keepingIn(&moody{store.NewMemory(), fine, fails}))
 		r.connect().isAskedForProof(ctx)
 		r.proves(ctx, freshOwner(), 0)
-	}, SpecTimeout(patience))
-
-	It("harms nobody else when the store panics", func(ctx SpecContext) {
-		s := &moody{store.NewMemory(), fine, fine}
-		r := startRelay(keepingIn(s))
-		alice, bob := r.session(ctx)
-		carol := r.greets(ctx, freshOwner(), 0)
-		s.pin = panics
-		carol.says(carol.proof())
-		carol.isTold(ctx, frames.Internal)
-		s.pin = fine
-		carol = r.proves(ctx, carol.private, 0)
-		s.pinned = panics
-		dave := r.connect()
-		dave.says(frames.Login{Key: dave.key})
-		dave.isRefused(ctx, frames.TypeLogin, frames.ProofRequired)
-		s.pinned = fine
-		alice.says(message(bob, "as before"))
-		Expect(bob.hears(ctx)).To(Equal(message(alice, "as before")))
-		carol.meets(ctx, alice)
 	}, SpecTimeout(patience))
 })
 
