@@ -25,6 +25,7 @@ type gate struct {
 	address  string
 	silent   bool // the relay does not notice, as when a network vanishes
 	mu       sync.Mutex
+	relay    string // where it leads
 	open     []net.Conn
 	silenced []net.Conn // on the relay's side, until the test's end
 	passed   int        // bytes, to the relay
@@ -38,7 +39,7 @@ func startGate(t *testing.T, relay string, silent bool, cuts ...int) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{address: ln.Addr().String(), silent: silent, cuts: cuts}
+	g := &gate{address: ln.Addr().String(), relay: relay, silent: silent, cuts: cuts}
 	var all sync.WaitGroup
 	all.Go(func() { // ends with the listener
 		for {
@@ -46,7 +47,7 @@ func startGate(t *testing.T, relay string, silent bool, cuts ...int) *gate {
 			if err != nil {
 				return
 			}
-			out, err := net.Dial("tcp", relay)
+			out, err := net.Dial("tcp", g.leads())
 			if err != nil {
 				_ = in.Close()
 				continue
@@ -94,6 +95,20 @@ func (g *gate) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+func (g *gate) leads() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.relay
+}
+
+// lead leads to another relay from now on, as if the one before had been restarted and knew of no sessions.
+func (g *gate) lead(relay string) {
+	g.mu.Lock()
+	g.relay = relay
+	g.mu.Unlock()
+	g.cut()
+}
+
 func (g *gate) cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -126,6 +141,25 @@ func TestAPipeCarriesTheTextByteForByteOverConnectionsThatBreak(t *testing.T) {
 			bob.err.says(t, "connected again")
 		})
 	}
+}
+
+func TestASessionThatARestartedRelayHasForgottenIsOverForBoth(t *testing.T) {
+	folder := keys(t)
+	before, _ := startRelay(t)
+	after, _ := startRelay(t)
+	file := func(name string) string { return filepath.Join(folder, name) }
+	g := startGate(t, before, false)
+	bob := start(t, nil, "listen", "--once", "--key", file("bob.pem"), "--peer", file("alice.pub"), "--relay", g.address)
+	bob.err.says(t, "listening")
+	in, _ := io.Pipe()
+	alice := start(t, in, "chat", "--key", file("alice.pem"), "--peer", file("bob.pub"), "--relay", g.address)
+	alice.err.says(t, "bob is here")
+	bob.err.says(t, "alice is here")
+	g.lead(after)
+	alice.ends(t, exitUnconfirmed)
+	alice.err.says(t, "blubbel: while we were away, bob has left, or the relay has forgotten the session\n")
+	bob.ends(t, exitUnconfirmed)
+	bob.err.says(t, "* the session with alice is over: while we were away, alice has left, or the relay has forgotten the session\n")
 }
 
 func TestWhoeverLogsInElsewhereIsNotFought(t *testing.T) {
