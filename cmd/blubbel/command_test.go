@@ -23,7 +23,7 @@ func user(t *testing.T, folder, name, address string) (*client.Client, *client.I
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.Dial(t.Context(), address, client.Options{})
+	c, err := client.Dial(t.Context(), address, client.Options{Reconnect: client.Forever})
 	if err != nil {
 		t.Fatal(err)
 	}

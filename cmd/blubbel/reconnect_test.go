@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/mdeiml/blubbel-server/client"
 	"github.com/mdeiml/blubbel-server/frames"
@@ -160,6 +163,55 @@ func TestASessionThatARestartedRelayHasForgottenIsOverForBoth(t *testing.T) {
 	alice.err.says(t, "blubbel: while we were away, bob has left, or the relay has forgotten the session\n")
 	bob.ends(t, exitUnconfirmed)
 	bob.err.says(t, "* the session with alice is over: while we were away, alice has left, or the relay has forgotten the session\n")
+}
+
+// TestAFriendWhoComesBackIsAnnouncedOnce has a relay restart, and Bob come back to it after Alice, who sits at a terminal.
+func TestAFriendWhoComesBackIsAnnouncedOnce(t *testing.T) {
+	folder := keys(t)
+	before, _ := startRelay(t)
+	after, _ := startRelay(t)
+	g := startGate(t, before, false)
+	conn, self := user(t, folder, "alice", g.address)
+	chatsWithAlice := func(relay string) *running {
+		in, _ := io.Pipe()
+		return start(t, in, "chat", "--key", filepath.Join(folder, "bob.pem"), "--peer", filepath.Join(folder, "alice.pub"), "--relay", relay)
+	}
+	bob, err := readFriend(filepath.Join(folder, "bob.pub"), self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, asked := newOutput(), make(chan struct{}, 1)
+	s := streams{err: newOutlet(out)}
+	go watch(t.Context(), conn, s, bob, asked, &absence{}) // ends with the test
+	meet := func(ctx context.Context) (*client.Session, error) { return chat{}.meet(ctx, conn, s, bob, asked) }
+	old := chatsWithAlice(before)
+	session, err := meet(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyboard, typed := io.Pipe()
+	screen := struct {
+		io.Reader
+		io.Writer
+	}{keyboard, io.Discard}
+	told, asking := make(chan error, 1), make(chan struct{})
+	c := &chatting{streams: s, conn: conn, self: self, peer: bob, session: session}
+	c.meet = func(ctx context.Context) (*client.Session, error) { defer close(asking); return meet(ctx) }
+	c.terminal = &terminal{Terminal: term.NewTerminal(screen, "")}
+	go func() { told <- c.terminal.talk(t.Context(), c, asked) }()
+	out.says(t, "bob is here; Ctrl-D ends")
+	old.err.says(t, "alice is here")
+	g.lead(after)
+	out.says(t, "bob is away; asking again every 10s")
+	chatsWithAlice(after).err.says(t, "alice is here")
+	<-asking // it ends at once, or when it would ask again
+	for range 10 {
+		_, _ = io.WriteString(typed, "/help\r")
+	}
+	_, _ = io.WriteString(typed, "/end\r")
+	if err := <-told; err != nil || strings.Count(out.String(), "bob is here") != 2 {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 func TestWhoeverLogsInElsewhereIsNotFought(t *testing.T) {
