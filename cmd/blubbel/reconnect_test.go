@@ -201,6 +201,10 @@ func TestAFriendWhoComesBackIsAnnouncedOnce(t *testing.T) {
 	go func() { told <- c.terminal.talk(t.Context(), c, asked) }()
 	out.says(t, "bob is here; Ctrl-D ends")
 	old.err.says(t, "alice is here")
+	g.lead("127.0.0.1:1") // nobody
+	out.says(t, "lost the relay")
+	_, _ = io.WriteString(typed, "hello?\r")
+	out.says(t, "there is no connection; what you say waits until it is back")
 	g.lead(after)
 	out.says(t, "bob is away; asking again every 10s")
 	chatsWithAlice(after).err.says(t, "alice is here")

@@ -179,6 +179,9 @@ func (c *chatting) typed(ctx context.Context, line string) error {
 		c.say("not sent: there is no session with %s now, but soon again", c.peer.name)
 		return nil
 	}
+	if err == nil && !c.conn.Connected() {
+		c.say("there is no connection; what you say waits until it is back")
+	}
 	return err
 }
 
