@@ -55,7 +55,7 @@ func TestWhatIsNoAddressIsToldClearly(t *testing.T) {
 		"blubbels://" + id[:40] + "@host:1": "43 characters, and this one 40: perhaps it was cut off",
 		"blubbels://" + id + "A@host:1":     "43 characters, and this one 44",
 		"blubbels://" + id[:42] + "=@h:1":   "letters, digits",
-		"blubbels://" + id[:42] + "B@h:1":   "letters, digits", // bits behind the end
+		"blubbels://" + id[:42] + "B@h:1":   "perhaps a letter is mistyped", // bits behind the end
 		"blubbel://" + id + "@host":         "the port is missing",
 		"blubbel://" + id + "@":             "the port is missing",
 	} {

@@ -115,6 +115,13 @@ func (c *Client) Err() error {
 	return c.err
 }
 
+// Connected reports whether the client is logged in now. While it is not, and connects again, what is sent waits.
+func (c *Client) Connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.connected()
+}
+
 // Close ends the connection, once what there is to send has been written, and every session with it, of which the relay
 // tells the peers. It does not wait until peers have confirmed anything; [Session.End] does. A relay that does not take it
 // makes it half a second long.

@@ -99,8 +99,11 @@ func (id RelayID) String() string { return base64.RawURLEncoding.EncodeToString(
 // ParseRelayID reads an id as String writes it.
 func ParseRelayID(s string) (id RelayID, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != len(id) || RelayID(b).String() != s { // line breaks, or bits behind the last byte
+	switch {
+	case err != nil || len(b) != len(id) || len(s) != len(id.String()): // line breaks are skipped
 		return id, errors.New("a relay's id is 43 letters, digits, - and _")
+	case RelayID(b).String() != s: // bits behind the last byte
+		return id, errors.New("this relay id cannot be right; perhaps a letter is mistyped")
 	}
 	return RelayID(b), nil
 }

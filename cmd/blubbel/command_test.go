@@ -23,7 +23,7 @@ func user(t *testing.T, folder, name, address string) (*client.Client, *client.I
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.Dial(t.Context(), address, client.Options{})
+	c, err := client.Dial(t.Context(), address, client.Options{Reconnect: client.Forever})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestALineMayBeACommand(t *testing.T) {
 	}
 	toAlice := <-met
 	out := newOutput()
-	c := &chatting{streams: streams{err: newOutlet(out)}, self: self, peer: friend{name: "bob", key: bobs.Key()}, session: session}
+	c := &chatting{streams: streams{err: newOutlet(out)}, conn: alice, self: self, peer: friend{name: "bob", key: bobs.Key()}, session: session}
 	for _, typed := range []struct{ line, told string }{
 		{"/help", "/end [REASON] ends"},
 		{"/safety", "safety number: " + client.SafetyNumber(self.Key(), bobs.Key())},

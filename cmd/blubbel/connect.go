@@ -66,7 +66,7 @@ func (f relayFlags) connect(ctx context.Context, self *client.Identity, again ti
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := checkAddress("--relay", f.Relay, options); err != nil {
+	if err := checkAddress("--relay (or BLUBBEL_RELAY)", f.Relay, options); err != nil {
 		return nil, err
 	}
 	c, err := client.Dial(ctx, f.Relay, options)
@@ -83,11 +83,13 @@ func (f relayFlags) connect(ctx context.Context, self *client.Identity, again ti
 // checkAddress says what is wrong with an address. The flag is where the user gave it.
 func checkAddress(flag, address string, options client.Options) error {
 	a, err := client.ParseAddress(address)
-	if err != nil {
+	switch {
+	case err != nil:
 		return withCode(exitUsage, fmt.Errorf("%s %s: %w", flag, address, err))
-	}
-	if a.Pinned && options.Unproven {
+	case a.Pinned && options.Unproven:
 		return withCode(exitUsage, fmt.Errorf("%s %s: --unproven does not ask the relay who it is; leave out its id", flag, address))
+	case options.RootCAs != nil && (a.Pinned || !a.TLS): // there is no certificate, or the id counts instead
+		return withCode(exitUsage, fmt.Errorf("%s %s: with --tls-ca the address has to begin with tls://", flag, address))
 	}
 	return nil
 }

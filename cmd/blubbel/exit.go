@@ -99,7 +99,7 @@ func explainSession(err error, friend string) error {
 	case errors.Is(err, client.ErrReplaced):
 		text = fmt.Sprintf("%s has begun a new session", friend)
 	case errors.Is(err, client.ErrSessionLost):
-		text = fmt.Sprintf("the session with %s is over: while we were away, %s has left, or the relay has forgotten it", friend, friend)
+		text = fmt.Sprintf("while we were away, %s has left, or the relay has forgotten the session", friend)
 	default:
 		return nil
 	}

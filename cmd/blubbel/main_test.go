@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/listener"
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
@@ -44,11 +46,17 @@ func keys(t *testing.T) (folder string) {
 	return folder
 }
 
+// quiet is a log that nobody reads.
+func quiet() *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	return log
+}
+
 // startRelay starts a relay until the test's end.
 func startRelay(t *testing.T) (address string, stop func()) {
 	t.Helper()
-	log := logrus.New()
-	log.SetOutput(io.Discard)
+	log := quiet()
 	relay, err := supervisor.New(supervisor.Config{Log: logrus.NewEntry(log)})
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +202,16 @@ func TestWhatIsWrongIsOneClearLine(t *testing.T) {
 	folder := keys(t)
 	address, _ := startRelay(t)
 	file := func(name string) string { return filepath.Join(folder, name) }
-	for name, text := range map[string]string{"nonsense": "nonsense", "empty": ""} {
+	selfSigned, err := listener.NewSelfSigned(logrus.NewEntry(quiet()), "127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := selfSigned.Certificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}))
+	for name, text := range map[string]string{"nonsense": "nonsense", "empty": "", "ca.pem": authority} {
 		if err := os.WriteFile(file(name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -217,6 +234,7 @@ func TestWhatIsWrongIsOneClearLine(t *testing.T) {
 			_, _ = conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 		}
 	}()
+	ca, withCA := "--tls-ca="+file("ca.pem"), "with --tls-ca the address has to begin with tls://"
 	alice, bob, relay := "--key="+file("alice.pem"), "--peer="+file("bob.pub"), "--relay="+address
 	for _, c := range []struct {
 		code int
@@ -234,6 +252,12 @@ func TestWhatIsWrongIsOneClearLine(t *testing.T) {
 		{exitRelay, "does not speak TLS", []string{"chat", alice, bob, "--relay=tls://" + address}},
 		{exitFailure, "cannot read --tls-ca", []string{"chat", alice, bob, "--tls-ca=" + file("none")}},
 		{exitFailure, "there is no certificate in it", []string{"ping", address, "--tls-ca=" + file("nonsense")}},
+		{exitUsage, withCA, []string{"ping", address, ca}},
+		{exitUsage, withCA, []string{"ping", "tcp://" + address, ca}},
+		{exitUsage, "BLUBBEL_RELAY) " + address + ": " + withCA, []string{"chat", alice, bob, relay, ca}},
+		{exitUsage, withCA, []string{"listen", alice, ca, "--relay=" + pinned(address, frames.RelayID{1})}},
+		{exitUsage, withCA, []string{"listen", alice, ca, "--relay=" + strings.Replace(pinned(address, frames.RelayID{1}), "blubbel", "blubbels", 1)}},
+		{exitRelay, "does not speak TLS", []string{"ping", "tls://" + address, ca}},
 		{exitUsage, "the port is missing", []string{"ping", "nowhere"}},
 		{exitUsage, "at least 1", []string{"ping", address, "-n0"}},
 		{exitRelay, "cannot reach the relay at 127.0.0.1:1;", []string{"ping", "127.0.0.1:1"}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/mdeiml/blubbel-server/client"
 	"github.com/mdeiml/blubbel-server/frames"
@@ -25,6 +28,7 @@ type gate struct {
 	address  string
 	silent   bool // the relay does not notice, as when a network vanishes
 	mu       sync.Mutex
+	relay    string // where it leads
 	open     []net.Conn
 	silenced []net.Conn // on the relay's side, until the test's end
 	passed   int        // bytes, to the relay
@@ -38,7 +42,7 @@ func startGate(t *testing.T, relay string, silent bool, cuts ...int) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{address: ln.Addr().String(), silent: silent, cuts: cuts}
+	g := &gate{address: ln.Addr().String(), relay: relay, silent: silent, cuts: cuts}
 	var all sync.WaitGroup
 	all.Go(func() { // ends with the listener
 		for {
@@ -46,7 +50,7 @@ func startGate(t *testing.T, relay string, silent bool, cuts ...int) *gate {
 			if err != nil {
 				return
 			}
-			out, err := net.Dial("tcp", relay)
+			out, err := net.Dial("tcp", g.leads())
 			if err != nil {
 				_ = in.Close()
 				continue
@@ -94,6 +98,20 @@ func (g *gate) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+func (g *gate) leads() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.relay
+}
+
+// lead leads to another relay from now on, as if the one before had been restarted and knew of no sessions.
+func (g *gate) lead(relay string) {
+	g.mu.Lock()
+	g.relay = relay
+	g.mu.Unlock()
+	g.cut()
+}
+
 func (g *gate) cut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -125,6 +143,78 @@ func TestAPipeCarriesTheTextByteForByteOverConnectionsThatBreak(t *testing.T) {
 			}
 			bob.err.says(t, "connected again")
 		})
+	}
+}
+
+func TestASessionThatARestartedRelayHasForgottenIsOverForBoth(t *testing.T) {
+	folder := keys(t)
+	before, _ := startRelay(t)
+	after, _ := startRelay(t)
+	file := func(name string) string { return filepath.Join(folder, name) }
+	g := startGate(t, before, false)
+	bob := start(t, nil, "listen", "--once", "--key", file("bob.pem"), "--peer", file("alice.pub"), "--relay", g.address)
+	bob.err.says(t, "listening")
+	in, _ := io.Pipe()
+	alice := start(t, in, "chat", "--key", file("alice.pem"), "--peer", file("bob.pub"), "--relay", g.address)
+	alice.err.says(t, "bob is here")
+	bob.err.says(t, "alice is here")
+	g.lead(after)
+	alice.ends(t, exitUnconfirmed)
+	alice.err.says(t, "blubbel: while we were away, bob has left, or the relay has forgotten the session\n")
+	bob.ends(t, exitUnconfirmed)
+	bob.err.says(t, "* the session with alice is over: while we were away, alice has left, or the relay has forgotten the session\n")
+}
+
+// TestAFriendWhoComesBackIsAnnouncedOnce has a relay restart, and Bob come back to it after Alice, who sits at a terminal.
+func TestAFriendWhoComesBackIsAnnouncedOnce(t *testing.T) {
+	folder := keys(t)
+	before, _ := startRelay(t)
+	after, _ := startRelay(t)
+	g := startGate(t, before, false)
+	conn, self := user(t, folder, "alice", g.address)
+	chatsWithAlice := func(relay string) *running {
+		in, _ := io.Pipe()
+		return start(t, in, "chat", "--key", filepath.Join(folder, "bob.pem"), "--peer", filepath.Join(folder, "alice.pub"), "--relay", relay)
+	}
+	bob, err := readFriend(filepath.Join(folder, "bob.pub"), self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, asked := newOutput(), make(chan struct{}, 1)
+	s := streams{err: newOutlet(out)}
+	go watch(t.Context(), conn, s, bob, asked, &absence{}) // ends with the test
+	meet := func(ctx context.Context) (*client.Session, error) { return chat{}.meet(ctx, conn, s, bob, asked) }
+	old := chatsWithAlice(before)
+	session, err := meet(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyboard, typed := io.Pipe()
+	screen := struct {
+		io.Reader
+		io.Writer
+	}{keyboard, io.Discard}
+	told, asking := make(chan error, 1), make(chan struct{})
+	c := &chatting{streams: s, conn: conn, self: self, peer: bob, session: session}
+	c.meet = func(ctx context.Context) (*client.Session, error) { defer close(asking); return meet(ctx) }
+	c.terminal = &terminal{Terminal: term.NewTerminal(screen, "")}
+	go func() { told <- c.terminal.talk(t.Context(), c, asked) }()
+	out.says(t, "bob is here; Ctrl-D ends")
+	old.err.says(t, "alice is here")
+	g.lead("127.0.0.1:1") // nobody
+	out.says(t, "lost the relay")
+	_, _ = io.WriteString(typed, "hello?\r")
+	out.says(t, "there is no connection; what you say waits until it is back")
+	g.lead(after)
+	out.says(t, "bob is away; asking again every 10s")
+	chatsWithAlice(after).err.says(t, "alice is here")
+	<-asking // it ends at once, or when it would ask again
+	for range 10 {
+		_, _ = io.WriteString(typed, "/help\r")
+	}
+	_, _ = io.WriteString(typed, "/end\r")
+	if err := <-told; err != nil || strings.Count(out.String(), "bob is here") != 2 {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -64,12 +64,14 @@ type chatting struct {
 	session *client.Session
 	heard   chan error // how the session has ended
 	meet    func(ctx context.Context) (*client.Session, error)
+	meeting bool // meet runs: it is for that to accept the friend who asks
 }
 
 // met is a newer session, or why there is none.
 type met struct {
 	session *client.Session
 	err     error
+	asked   bool // we have asked for it, with meet
 }
 
 // talk lets the user talk until one of the two has enough. asked tells that the friend asks for a session: after a crash,
@@ -82,6 +84,10 @@ func (t *terminal) talk(ctx context.Context, c *chatting, asked <-chan struct{})
 	for {
 		var done bool
 		var err error
+		asks := asked
+		if c.meeting {
+			asks = nil
+		}
 		select {
 		case how := <-c.heard:
 			done, err = c.lost(ctx, how, again)
@@ -90,7 +96,7 @@ func (t *terminal) talk(ctx context.Context, c *chatting, asked <-chan struct{})
 				line = "/end"
 			}
 			done, err = c.command(ctx, line)
-		case <-asked:
+		case <-asks:
 			go c.acceptAgain(ctx, again) // ends within patience
 		case m := <-again:
 			done, err = c.joined(m)
@@ -105,10 +111,13 @@ func (t *terminal) talk(ctx context.Context, c *chatting, asked <-chan struct{})
 
 // joined goes on with a newer session, if there is one.
 func (c *chatting) joined(m met) (done bool, err error) {
-	if m.err != nil {
+	c.meeting = c.meeting && !m.asked
+	switch {
+	case m.err != nil:
 		return true, c.over(m.err)
+	case m.session != c.session: // else it was both accepted and asked for
+		c.begin(m.session)
 	}
-	c.begin(m.session)
 	return false, nil
 }
 
@@ -127,9 +136,10 @@ func (c *chatting) renews(ctx context.Context, err error, again chan<- met) bool
 		return errors.Is(err, client.ErrReplaced)
 	}
 	c.say("%v; asking %s again", explain(err, c.peer.name), c.peer.name)
+	c.meeting = true
 	go func() { // ends with ctx, or the connection
 		session, err := c.meet(ctx)
-		again <- met{session, err} // whoever talks looks for it, or has left, and so has the process
+		again <- met{session, err, true} // whoever talks looks for it, or has left, and so has the process
 	}()
 	return true
 }
@@ -168,6 +178,9 @@ func (c *chatting) typed(ctx context.Context, line string) error {
 	if errors.Is(err, client.ErrReplaced) || errors.Is(err, client.ErrSessionLost) {
 		c.say("not sent: there is no session with %s now, but soon again", c.peer.name)
 		return nil
+	}
+	if err == nil && !c.conn.Connected() {
+		c.say("there is no connection; what you say waits until it is back")
 	}
 	return err
 }
