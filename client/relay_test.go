@@ -133,11 +133,15 @@ func (r *relay) cut(c *connection) {
 	}
 	if !c.closed {
 		c.closed = true
-		for len(c.out) > 0 {
-			<-c.out
+		c.conn.Close()
+		for drained := false; !drained; { // who writes takes from it, too
+			select {
+			case <-c.out:
+			default:
+				drained = true
+			}
 		}
 		close(c.out)
-		c.conn.Close()
 	}
 }
 
