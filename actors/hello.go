@@ -69,8 +69,8 @@ func channelOf(conn net.Conn) (channel frames.Binding, known bool) {
 	return channel, true
 }
 
-// certified reports whether the client has shown a certificate of this key in TLS, which proves possession, but for in a resumed session. Who has signed it, and
-// for how long, says nothing about that.
+// certified reports whether the client has shown a certificate of this key in TLS, which proves possession. Who has signed it, and for how
+// long, says nothing about that. In a resumed session it has shown none.
 func certified(conn net.Conn, key frames.Key) bool {
 	s, ok := conn.(secured)
 	if !ok {

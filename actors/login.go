@@ -21,8 +21,8 @@ type Login struct {
 	window     *window  // of its connection
 	proven     bool     // whoever is there holds the key
 	extended   bool     // the client said Hello
-	pinnings   uint64   // as Trust counts them, when it was found that it needs no proof
 	presence   bool     // and wants to know who of its peers is there
+	pinnings   uint64   // as Trust counted them just before it was found that it needs no proof
 	over       atomic.Bool
 	worker     *worker // that sends Join or Joined; see ride
 }

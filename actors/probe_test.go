@@ -156,22 +156,30 @@ func TestAProofTakesOverFromWhoWasGivenUp(t *testing.T) {
 	})
 }
 
+var bobsKey = frames.Key("\x30\x01b")
+
+// keepsASession is Bob, who has a session with Alice that outlives connections.
+func (s *stage) keepsASession(t *testing.T, connection, peer probe) (user *actor.PID, bobs, alices *Login) {
+	t.Helper()
+	user = s.user(bobsKey, s.probe())
+	bobs = s.proven(bobsKey, connection.PID, nil)
+	s.system.Root.Send(user, Join{Login: bobs, Seq: 1})
+	next[Joined](t, connection)
+	alices = s.proven(frames.Key("\x30\x01a"), s.probe().PID, peer.PID)
+	s.system.Root.Send(user, Hear{Run: s.run(alices, frames.StartSession{Peer: bobsKey})})
+	next[Answered](t, peer)
+	next[Deliver](t, connection)
+	s.system.Root.Send(user, Take{Chunk: s.chunk(bobs, frames.AcceptSession{Peer: alices.key()})})
+	next[Hear](t, peer)
+	return user, bobs, alices
+}
+
 // Who is told that a peer is there is not left with that when the peer comes back as somebody who does not want it told, and goes.
 func TestPresenceIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		registry, connection, peer, peerConnection := s.probe(), s.probe(), s.probe(), s.probe()
-		bob := frames.Key("\x30\x01b")
-		user := s.user(bob, registry)
-		bobs := s.proven(bob, connection.PID, nil)
-		s.system.Root.Send(user, Join{Login: bobs, Seq: 1})
-		next[Joined](t, connection)
-		alice := s.proven(frames.Key("\x30\x01a"), peerConnection.PID, peer.PID)
-		s.system.Root.Send(user, Hear{Run: s.run(alice, frames.StartSession{Peer: bob})})
-		next[Answered](t, peer)
-		next[Deliver](t, connection)
-		s.system.Root.Send(user, Take{Chunk: s.chunk(bobs, frames.AcceptSession{Peer: alice.key()})})
-		next[Hear](t, peer)
+		connection, peer := s.probe(), s.probe()
+		user, _, alice := s.keepsASession(t, connection, peer)
 		last := byte(9)
 		hears := func() {
 			synctest.Wait()
@@ -187,10 +195,10 @@ func TestPresenceIsTakenBack(t *testing.T) {
 			t.Fatalf("presence %d", last)
 		}
 		// Alice's next connection does not ask for Presence; the one after it neither.
-		s.system.Root.Send(user, Ended{Peer: alice.Name, User: peer.PID, To: string(bob), Keeps: true, over: s.shared})
+		s.system.Root.Send(user, Ended{Peer: alice.Name, User: peer.PID, To: string(bobsKey), Keeps: true, over: s.shared})
 		s.system.Root.Send(user, Present{Peer: alice.Name, Online: true})
 		after(time.Minute)
-		s.system.Root.Send(user, Ended{Peer: alice.Name, User: peer.PID, To: string(bob), Keeps: true, over: s.shared})
+		s.system.Root.Send(user, Ended{Peer: alice.Name, User: peer.PID, To: string(bobsKey), Keeps: true, over: s.shared})
 		after(time.Hour)
 		hears()
 		if last != 0 {
@@ -242,17 +250,8 @@ func TestATicketIsNoCertificate(t *testing.T) {
 func TestWhoIsGivenUpWhileLeavingKeepsWhatItSaidItKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		registry, connection, again, peer, peerConnection := s.probe(), s.probe(), s.probe(), s.probe(), s.probe()
-		bob := frames.Key("\x30\x01b")
-		user := s.user(bob, registry)
-		bobs := s.proven(bob, connection.PID, nil)
-		s.system.Root.Send(user, Join{Login: bobs, Seq: 1})
-		next[Joined](t, connection)
-		alice := s.proven(frames.Key("\x30\x01a"), peerConnection.PID, peer.PID)
-		s.system.Root.Send(user, Hear{Run: s.run(alice, frames.StartSession{Peer: bob})})
-		next[Answered](t, peer)
-		s.system.Root.Send(user, Take{Chunk: s.chunk(bobs, frames.AcceptSession{Peer: alice.key()})})
-		next[Hear](t, peer)
+		connection, again, peer := s.probe(), s.probe(), s.probe()
+		user, bobs, alice := s.keepsASession(t, connection, peer)
 		s.system.Root.Send(user, Leave{Login: bobs, Seq: 2})
 		if m := next[Ended](t, peer); !m.Keeps {
 			t.Fatal("the session is not kept")
@@ -260,11 +259,11 @@ func TestWhoIsGivenUpWhileLeavingKeepsWhatItSaidItKeeps(t *testing.T) {
 		s.system.Root.Send(user, GiveUp{})
 		s.system.Root.Send(user, LetGo{Peer: alice.Name})
 		after(time.Second)
-		back := s.proven(bob, again.PID, user)
+		back := s.proven(bobsKey, again.PID, user)
 		s.system.Root.Send(user, Join{Login: back, Seq: 3})
 		next[Joined](t, again)
 		next[Present](t, peer)
-		s.system.Root.Send(user, Ended{Peer: alice.Name, User: peer.PID, To: string(bob), Keeps: true, over: s.shared}) // she keeps it
+		s.system.Root.Send(user, Ended{Peer: alice.Name, User: peer.PID, To: string(bobsKey), Keeps: true, over: s.shared}) // she keeps it
 		next[LetGo](t, peer)
 		s.system.Root.Send(user, Leave{Login: back, Seq: 4})
 		synctest.Wait()
