@@ -90,12 +90,12 @@ func (a *Admission) punish(by func(Penalties) time.Duration) {
 	if a == nil || a.address == nil {
 		return
 	}
+	a.door.mu.Lock()
+	defer a.door.mu.Unlock()
 	p := a.door.limits.Penalties
 	if p.From == 0 {
 		return
 	}
-	a.door.mu.Lock()
-	defer a.door.mu.Unlock()
 	now, address := time.Now(), a.address
 	if !now.Before(address.penalty) {
 		address.penalty, address.banned = now, false

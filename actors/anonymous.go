@@ -79,7 +79,7 @@ func (c *ConnectionActor) judge(ctx actor.Context, chunk *Chunk) {
 
 // judgeExtension answers a frame of the types that Hello brings.
 func (c *ConnectionActor) judgeExtension(ctx actor.Context, run *Run, payload []byte) {
-	frame, err := c.shared.Keys.Decode(frames.FromClient, frames.Raw{Type: run.Type, Payload: payload})
+	frame, err := c.shared.Limits().Keys.Decode(frames.FromClient, frames.Raw{Type: run.Type, Payload: payload})
 	switch f := frame.(type) {
 	case frames.Ping:
 		c.answer(run, 0, "")
@@ -98,7 +98,7 @@ func (c *ConnectionActor) judgeExtension(ctx actor.Context, run *Run, payload []
 
 // hello takes note of what the client understands, once.
 func (c *ConnectionActor) hello(run *Run, payload []byte) {
-	frame, err := c.shared.Keys.Decode(frames.FromClient, frames.Raw{Type: frames.TypeHello, Payload: payload})
+	frame, err := c.shared.Limits().Keys.Decode(frames.FromClient, frames.Raw{Type: frames.TypeHello, Payload: payload})
 	switch {
 	case c.greeting != nil:
 		c.answer(run, frames.Malformed, "Hello is said once")
@@ -106,7 +106,7 @@ func (c *ConnectionActor) hello(run *Run, payload []byte) {
 		c.answer(run, frames.Malformed, refusalOf(err).Text)
 	default:
 		var welcome frames.Welcome
-		welcome, c.greeting = c.shared.greet(frame.(frames.Hello), payload, c.conn)
+		welcome, c.greeting = c.shared.greet(frame.(frames.Hello), payload, c.conn, c.reader.limits)
 		run.settleAll(0)
 		c.tell(welcome)
 	}
@@ -124,7 +124,7 @@ func (c *ConnectionActor) answer(run *Run, code frames.Code, text string) {
 // logIn begins a login whose client shows no proof, other than, perhaps, in TLS.
 func (c *ConnectionActor) logIn(ctx actor.Context, run *Run, key frames.Key) {
 	c.asking = run
-	if err := c.shared.Keys.Check(key); err != nil {
+	if err := c.shared.Limits().Keys.Check(key); err != nil {
 		c.entry.punish(badLogin)
 		c.refuseLogin(frames.BadKey, refusalOf(err).Text)
 		return

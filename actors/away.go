@@ -35,7 +35,7 @@ func (u *user) away(ctx actor.Context) {
 		return
 	}
 	u.awaySince = time.Now()
-	if limit := u.shared.Limits.AwayTime; limit > 0 {
+	if limit := u.shared.Limits().AwayTime; limit > 0 {
 		shared, self, over := u.shared, ctx.Self(), awayFor{since: u.awaySince}
 		u.awayTimer = time.AfterFunc(limit, func() { shared.send(self, over) })
 	}

@@ -125,11 +125,11 @@ func TestSharesThatAreUsedAreKept(t *testing.T) {
 func TestAUserMayAskSoOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		s.shared.Limits.Starts = Rate{Limit: rate.Every(6 * time.Second), Burst: 20}
-		s.shared.Limits.AskedBy = 1 // what is refused for that is counted nevertheless
+		s.shared.Limits().Starts = Rate{Limit: rate.Every(6 * time.Second), Burst: 20}
+		s.shared.Limits().AskedBy = 1 // what is refused for that is counted nevertheless
 		registry, connection := s.probe(), s.probe()
 		user := s.user(seedKey(1), registry)
-		s.shared.Keys.SeedRaw = true
+		s.shared.Limits().Keys.SeedRaw = true
 		login := s.login(seedKey(1), connection.PID, nil)
 		s.system.Root.Send(user, Join{Login: login, Seq: 1})
 		next[Joined](t, connection)

@@ -29,7 +29,7 @@ func TestSafeMailboxStopsWhoeverPanicsOnTheWay(t *testing.T) {
 func stopsThough(t *testing.T, children int, on string, after bool) {
 	t.Helper()
 	system := quietSystem()
-	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, logrus.NewEntry(logrus.New()))
+	shared := actors.NewShared(system.Root, actors.Limits{Keys: frames.DefaultKeys()}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, logrus.NewEntry(logrus.New()))
 	reported := make(chan string, 100)
 	shared.Crashed = func(_ *actor.PID, _ *actors.Crash, done string) { reported <- done }
 	ready, ended, cleared := make(chan *actor.PID, 1), make(chan *actor.PID, 2), make(chan bool, 100)

@@ -19,7 +19,7 @@ func withAsker(t *testing.T, scene func(a *asker)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		s.shared.Keys.SeedRaw = true
+		s.shared.Limits().Keys.SeedRaw = true
 		a := &asker{stage: s, registry: s.probe(), connection: s.probe()}
 		user := s.user(seedKey(1), a.registry)
 		a.login = s.login(seedKey(1), a.connection.PID, user)

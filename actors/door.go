@@ -87,6 +87,13 @@ func newDoor(limits DoorLimits, log *logrus.Entry) *Door {
 	}
 }
 
+// SetLimits changes the limits. Addresses that are known keep to the rates they had.
+func (d *Door) SetLimits(l DoorLimits) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.limits = l
+}
+
 // Admit lets a connection in. Where it is nil the connection is to be turned away, with the text.
 func (d *Door) Admit(conn net.Conn) (entry *Admission, text string) {
 	from := prefixOf(conn)

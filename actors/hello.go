@@ -23,15 +23,15 @@ const featurePresence = 1 << 0
 // software is what the relay says it is.
 const software = "blubbel-server"
 
-// greet makes the Welcome for a Hello with this payload, over this connection.
-func (s *Shared) greet(hello frames.Hello, payload []byte, conn net.Conn) (frames.Welcome, *greeting) {
+// greet makes the Welcome for a Hello with this payload, over this connection, which has these limits.
+func (s *Shared) greet(hello frames.Hello, payload []byte, conn net.Conn, limits *Limits) (frames.Welcome, *greeting) {
 	channel, known := channelOf(conn)
 	id := s.Trust.Identity.Public().(ed25519.PublicKey)
 	w := frames.Welcome{Elements: frames.Elements{
 		Features:     hello.Features & featurePresence,
 		RelayID:      id,
-		MaxPayload:   uint32(s.Limits.Payload),                                        //nolint:gosec // at most 64 KiB
-		PingInterval: uint32((s.Limits.PingInterval + time.Second - 1) / time.Second), //nolint:gosec // nobody sets a century
+		MaxPayload:   uint32(limits.Payload),                                        //nolint:gosec // at most 64 KiB
+		PingInterval: uint32((limits.PingInterval + time.Second - 1) / time.Second), //nolint:gosec // nobody sets a century
 		Software:     software,
 	}}
 	g := &greeting{provable: known && hello.Nonce != nil, presence: w.Features&featurePresence != 0}

@@ -65,7 +65,7 @@ func TestSafeMailboxTriesAgainInPlaceAndPutsAside(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			system := quietSystem()
-			shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, logrus.NewEntry(logrus.New()))
+			shared := actors.NewShared(system.Root, actors.Limits{Keys: frames.DefaultKeys()}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, logrus.NewEntry(logrus.New()))
 			notes := make(chan string, 100)
 			a := &troubled{handled: notes, crashes: map[string]int{"2": 1, "4": 2, "5": 1, "7": 5}}
 			always := actor.NewOneForOneStrategy(100, 0, func(any) actor.Directive { return directive })
@@ -93,7 +93,7 @@ func TestSafeMailboxTriesAgainInPlaceAndPutsAside(t *testing.T) {
 // A message that has had its effect before it crashes its actor has it once, whatever the actor is told before the next try.
 func TestSafeMailboxRemembersTheMarkOverASystemMessage(t *testing.T) {
 	system := quietSystem()
-	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, logrus.NewEntry(logrus.New()))
+	shared := actors.NewShared(system.Root, actors.Limits{Keys: frames.DefaultKeys()}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, logrus.NewEntry(logrus.New()))
 	notes := make(chan string, 100)
 	mail := actors.NewMailbox(shared, func(_ actor.Context, m any) { notes <- fmt.Sprintf("aside %v", m) })
 	resume := actor.NewOneForOneStrategy(100, 0, func(any) actor.Directive { return actor.ResumeDirective })
@@ -138,7 +138,7 @@ func TestSafeMailboxAbandonsWhatIsLeft(t *testing.T) {
 	for name, crash := range map[string]bool{"when stopped": false, "when stopped for a crash": true} {
 		t.Run(name, func(t *testing.T) {
 			system := quietSystem()
-			shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, logrus.NewEntry(logrus.New()))
+			shared := actors.NewShared(system.Root, actors.Limits{Keys: frames.DefaultKeys()}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, logrus.NewEntry(logrus.New()))
 			closed, entered, goOn := make(chan string, 100), make(chan struct{}), make(chan struct{})
 			props := actor.PropsFromFunc(func(ctx actor.Context) {
 				if m, ok := ctx.Message().(actors.Welcome); ok {

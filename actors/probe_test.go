@@ -39,7 +39,7 @@ func (b *bob) extends() *Login {
 // A client that is gone is found out within probeTime, however often somebody who wants in asks meanwhile.
 func TestProbesDoNotPutEachOtherOff(t *testing.T) {
 	connected(t, func(b *bob) {
-		b.shared.Limits.PingInterval = time.Minute
+		b.shared.Limits().PingInterval = time.Minute
 		b.extends()
 		told := make(chan frames.Raw, 100)
 		go func() { // ends with the connection
@@ -68,7 +68,7 @@ func TestProbesDoNotPutEachOtherOff(t *testing.T) {
 // What a client is told because others want in with its key weighs no more than its window.
 func TestProbesAreBoundedByTheWindow(t *testing.T) {
 	connected(t, func(b *bob) {
-		b.shared.Limits.PingInterval = time.Minute
+		b.shared.Limits().PingInterval = time.Minute
 		login := b.extends()
 		for range 50_000 { // KEY_IN_USE for others, whose frames nobody limits
 			b.system.Root.Send(b.connection, Probe{})
@@ -98,7 +98,7 @@ func (c *slowDeadline) SetReadDeadline(t time.Time) error {
 func TestAProbeDoesNotEndTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		s.shared.Limits.PingInterval = time.Minute
+		s.shared.Limits().PingInterval = time.Minute
 		server, client := net.Pipe()
 		go func() { _, _ = io.Copy(io.Discard, client) }()
 		conn := &slowDeadline{Conn: server, held: make(chan struct{})}

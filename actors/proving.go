@@ -92,5 +92,5 @@ func (p *proving) valid() (valid, gone bool) {
 	case <-p.quits:
 		return false, true
 	}
-	return p.greeting.provable && p.shared.Keys.Check(p.proof.Key) == nil && p.greeting.Proven(p.proof), false
+	return p.greeting.provable && p.shared.Limits().Keys.Check(p.proof.Key) == nil && p.greeting.Proven(p.proof), false
 }

@@ -15,6 +15,7 @@ import (
 // the UserActor. It is the one goroutine of a connection that lasts. It ends when the stream does, or when the ConnectionActor stops.
 type reader struct {
 	shared     *Shared
+	limits     *Limits // of when it began; its client was told some of them
 	conn       net.Conn
 	socket     socket
 	window     window
@@ -42,9 +43,10 @@ type reader struct {
 }
 
 func newReader(shared *Shared, conn net.Conn, socket socket, connection *actor.PID) *reader {
-	limits, clock := &shared.Limits, newClock(&shared.Limits)
+	limits := shared.Limits()
+	clock := newClock(limits)
 	return &reader{
-		shared: shared, conn: conn, socket: socket, window: window{size: int64(limits.Window)}, connection: connection, number: 1,
+		shared: shared, limits: limits, conn: conn, socket: socket, window: window{size: int64(limits.Window)}, connection: connection, number: 1,
 		quits: make(chan struct{}), pace: pace{limits.Frames.limiter(), limits.Bytes.limiter()}, clock: clock, loginBy: clock.login,
 	}
 }
@@ -194,9 +196,9 @@ func (r *reader) drop() {
 func (r *reader) handOver() *frames.Refusal {
 	for !r.quit.Load() {
 		login := r.login.Load()
-		limit := r.shared.Limits.LoginPayload
+		limit := r.limits.LoginPayload
 		if login != nil {
-			limit = r.shared.Limits.Payload
+			limit = r.limits.Payload
 		}
 		n, count, err := r.whole(limit, login != nil)
 		switch {

@@ -72,8 +72,8 @@ func TestWhoIsReadLaterIsNotSilent(t *testing.T) {
 	client, server := tcp(t)
 	defer func() { _ = client.Close() }()
 	s := newStage(t)
-	s.shared.Limits.Login, s.shared.Limits.Silence = 300*time.Millisecond, 300*time.Millisecond
-	s.shared.Limits.Bytes = Rate{Limit: 256 << 10, Burst: ChunkBytes} // so a full chunk is half a second
+	s.shared.Limits().Login, s.shared.Limits().Silence = 300*time.Millisecond, 300*time.Millisecond
+	s.shared.Limits().Bytes = Rate{Limit: 256 << 10, Burst: ChunkBytes} // so a full chunk is half a second
 	connection, user := s.probe(), s.probe()
 	r := newReader(s.shared, server, newSocket(server), connection.PID)
 	r.login.Store(s.login(seedKey(1), connection.PID, user.PID))

@@ -160,8 +160,8 @@ func TestWhoLeavesDuringARestIsForgotten(t *testing.T) {
 func TestAUserStaysUntilItMayAskAsOftenAsAnyone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
-		s.shared.Keys.SeedRaw = true
-		s.shared.Limits.Starts = Rate{Limit: rate.Every(6 * time.Second), Burst: 20}
+		s.shared.Limits().Keys.SeedRaw = true
+		s.shared.Limits().Starts = Rate{Limit: rate.Every(6 * time.Second), Burst: 20}
 		registry, connection, peer := s.probe(), s.probe(), s.probe()
 		user := s.user(seedKey(1), registry)
 		comes := func(seq uint64) *Login {

@@ -24,7 +24,7 @@ func (s *stage) gone(key frames.Key) *Login {
 
 // anew is the same stage with a Ledger of its own.
 func (s *stage) anew() *stage {
-	return &stage{s.t, s.system, NewShared(s.system.Root, frames.DefaultKeys(), s.shared.Limits, DoorLimits{}, &Trust{Store: store.NewMemory()}, s.shared.Log)}
+	return &stage{s.t, s.system, NewShared(s.system.Root, *s.shared.Limits(), DoorLimits{}, &Trust{Store: store.NewMemory()}, s.shared.Log)}
 }
 
 // bufferedChunk is a chunk as a reader makes it, in a buffer of its own.

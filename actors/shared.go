@@ -16,6 +16,7 @@ import (
 
 // Limits are what a connection and a user may use up.
 type Limits struct {
+	Keys          frames.Keys   // that may log in
 	Payload       int           // bytes of one frame's payload
 	LoginPayload  int           // and before login
 	Sealed        int           // bytes of the sealed part of a StartSession or AcceptSession
@@ -38,13 +39,12 @@ type Limits struct {
 	Starts           Rate          // StartSessions of one user
 	StartsTo         Rate          // and to one user, by strangers
 	AskedOfByAddress int           // of AskedOf, those from one address, which has that share of StartsTo as well
+	Pins             int           // keys that are pinned
 }
 
-// Shared is what all actors of one relay have in common. Nothing of it but the counters changes while the relay runs.
+// Shared is what all actors of one relay have in common. Nothing of it but the counters and the limits changes while the relay runs.
 type Shared struct {
 	Root   *actor.RootContext // how goroutines that are not actors send
-	Keys   frames.Keys
-	Limits Limits
 	Log    *logrus.Entry
 	Ledger Ledger
 	Door   *Door
@@ -52,6 +52,7 @@ type Shared struct {
 	// Crashed tells the world of a crash that no supervisor hears of, and what was done about it.
 	Crashed func(who *actor.PID, crash *Crash, done string)
 
+	limits    atomic.Pointer[Limits]
 	verifying chan struct{} // has room for as many as may verify signatures at once
 
 	pool    pool
@@ -61,15 +62,22 @@ type Shared struct {
 }
 
 // NewShared returns what the actors of one relay share.
-func NewShared(root *actor.RootContext, keys frames.Keys, limits Limits, door DoorLimits, trust *Trust, log *logrus.Entry) *Shared {
+func NewShared(root *actor.RootContext, limits Limits, door DoorLimits, trust *Trust, log *logrus.Entry) *Shared {
 	s := &Shared{
-		Root: root, Keys: keys, Limits: limits, Log: log, Door: newDoor(door, log), Trust: trust,
+		Root: root, Log: log, Door: newDoor(door, log), Trust: trust,
 		Crashed: func(*actor.PID, *Crash, string) {}, verifying: verifications(),
 	}
+	s.SetLimits(limits)
 	trust.said.Interval, trust.failed.Interval = time.Minute, time.Minute
 	_, _ = rand.Read(s.salt[:]) // never fails
 	return s
 }
+
+// Limits are those in effect now. They may be others at the next look.
+func (s *Shared) Limits() *Limits { return s.limits.Load() }
+
+// SetLimits changes the limits. A connection keeps to those of when it began, and a user to the rates of its first request.
+func (s *Shared) SetLimits(l Limits) { s.limits.Store(&l) }
 
 // Wait waits until no frame is held by anybody any more, once the actors have stopped, and ends the goroutines that were
 // kept for the next.

@@ -62,15 +62,15 @@ func (s *slow) caughtUp() {
 
 func (s *slow) stall(now time.Time) time.Duration {
 	if now.Before(s.strict) {
-		return min(shortStall, s.output.shared.Limits.Stall)
+		return min(shortStall, s.output.shared.Limits().Stall)
 	}
-	return s.output.shared.Limits.Stall
+	return s.output.shared.Limits().Stall
 }
 
 // arm lets tick come when there may be something to decide.
 func (s *slow) arm(now time.Time) {
 	o := s.output
-	next := min(shortStall, s.moved.Add(o.shared.Limits.WriteDeadline).Sub(now))
+	next := min(shortStall, s.moved.Add(o.shared.Limits().WriteDeadline).Sub(now))
 	if !s.busy {
 		next = min(next, s.since.Add(s.stall(now)).Sub(now))
 	}
@@ -92,7 +92,7 @@ func (s *slow) tick() (alive bool) {
 	if sent != s.seen {
 		s.seen, s.moved = sent, now
 	}
-	if now.Sub(s.moved) >= s.output.shared.Limits.WriteDeadline {
+	if now.Sub(s.moved) >= s.output.shared.Limits().WriteDeadline {
 		return false
 	}
 	if s.dragging = little; little {

@@ -61,12 +61,12 @@ func connected(t *testing.T, scene func(b *bob), change ...func(*Limits)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bob{stage: newStage(t), t: t}
-		b.shared.Keys.SeedRaw = true
-		b.shared.Limits.Stall, b.shared.Limits.WriteDeadline = 2*time.Second, 10*time.Second
-		b.shared.Limits.Login, b.shared.Limits.Frame, b.shared.Limits.Silence = 10*time.Second, 20*time.Second, 6*time.Hour
+		b.shared.Limits().Keys.SeedRaw = true
+		b.shared.Limits().Stall, b.shared.Limits().WriteDeadline = 2*time.Second, 10*time.Second
+		b.shared.Limits().Login, b.shared.Limits().Frame, b.shared.Limits().Silence = 10*time.Second, 20*time.Second, 6*time.Hour
 		b.registry, b.refused, b.user = b.probe(), b.probe(), b.probe()
 		for _, f := range change {
-			f(&b.shared.Limits)
+			f(b.shared.Limits())
 		}
 		server, client := net.Pipe()
 		b.conn = client

@@ -46,7 +46,7 @@ func (u *user) contend(ctx actor.Context, m Join) {
 		}
 		return
 	}
-	if u.takeovers.count(u.shared.Limits.Takeovers, time.Now()) {
+	if u.takeovers.count(u.shared.Limits().Takeovers, time.Now()) {
 		u.damping++
 		shared, self := u.shared, ctx.Self()
 		time.AfterFunc(damping, func() { shared.send(self, damped{Join: m}) })

@@ -17,7 +17,6 @@ import (
 type Trust struct {
 	Identity ed25519.PrivateKey // the relay's own
 	Store    store.Store        // of the pins
-	Pins     int                // how many there may be; 0 is no limit
 	Required bool               // nobody logs in without a proof
 	// Allow says who may log in; nil for everybody. Where it is set nobody does without a proof.
 	Allow func(key store.Fingerprint) bool
@@ -73,8 +72,9 @@ func (t *Trust) allows(key [32]byte) bool { return t.Allow == nil || t.Allow(key
 // count, because it could not be remembered.
 func (s *Shared) pin(key [32]byte) frames.Code {
 	t := s.Trust
+	most := s.Limits().Pins
 	_, pinned, err := t.pinned(key)
-	if pinned = pinned && err == nil; pinned || t.Pins == 0 || t.Store.Pins() < t.Pins {
+	if pinned = pinned && err == nil; pinned || most == 0 || t.Store.Pins() < most {
 		err = t.Store.Pin(key, time.Now())
 	} else {
 		err = store.ErrNoRoom

@@ -199,7 +199,7 @@ func (u *user) hear(ctx actor.Context, run *Run) {
 
 // decide is the rule, and the request box: what a peer does, from an address, leads to, or why it is refused.
 func (u *user) decide(p *pair, event Event, from *Address) (Pair, frames.Code) {
-	limits := &u.shared.Limits
+	limits := u.shared.Limits()
 	state, code := p.state.Hear(event, Here{Connected: u.phase == online, Room: event != Start || u.box.room(limits, from)})
 	if code == 0 && event == Start && p.state&Open == 0 && !u.box.allow(limits, from, time.Now()) {
 		code = frames.Unavailable

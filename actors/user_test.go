@@ -41,7 +41,7 @@ func newStage(t testing.TB) *stage {
 	limits := Limits{
 		Payload: frames.MaxPayload, LoginPayload: frames.MaxLoginPayload, Sealed: frames.MaxSealed, Window: 1 << 20, AskedBy: 64, AskedOf: 64, Sessions: 1024,
 	}
-	return &stage{t, system, NewShared(system.Root, frames.DefaultKeys(), limits, DoorLimits{}, &Trust{Store: store.NewMemory()}, logrus.NewEntry(log))}
+	return &stage{t, system, NewShared(system.Root, limits, DoorLimits{}, &Trust{Store: store.NewMemory()}, logrus.NewEntry(log))}
 }
 
 func (s *stage) probe() probe {
@@ -70,7 +70,7 @@ func (s *stage) login(key frames.Key, connection, user *actor.PID) *Login {
 func (s *stage) run(from *Login, f frames.Frame) *Run {
 	c := s.chunk(from, f)
 	_, payload := c.frame()
-	key, _, err := s.shared.Keys.Split(payload[frames.HeaderSize:])
+	key, _, err := s.shared.Limits().Keys.Split(payload[frames.HeaderSize:])
 	if err != nil {
 		s.t.Fatal(err)
 	}

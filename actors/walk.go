@@ -81,7 +81,7 @@ func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte)
 		u.answer(c, frames.Unsupported, "")
 		return
 	}
-	peer, rest, err := u.shared.Keys.Split(payload)
+	peer, rest, err := u.shared.Limits().Keys.Split(payload)
 	if err == nil {
 		err = u.checkRest(t, rest)
 	}
@@ -107,7 +107,7 @@ func (u *user) frame(ctx actor.Context, c *Chunk, t frames.Type, payload []byte)
 func (u *user) checkRest(t frames.Type, rest []byte) error {
 	switch t { //nolint:exhaustive // of the others the whole frame is limited
 	case frames.TypeStart, frames.TypeAccept:
-		return frames.CheckSealed(rest, u.shared.Limits.Sealed)
+		return frames.CheckSealed(rest, u.shared.Limits().Sealed)
 	case frames.TypeEnd:
 		return frames.CheckReason(rest)
 	}
@@ -121,7 +121,7 @@ func (u *user) other(c *Chunk, t frames.Type, payload []byte) {
 	case t == frames.TypeLogin, t == frames.TypeHello, t == frames.TypeProve && c.login.extended:
 		code = frames.AlreadyLoggedIn
 	case c.login.extended:
-		switch frame, err := u.shared.Keys.Decode(frames.FromClient, frames.Raw{Type: t, Payload: payload}); frame.(type) {
+		switch frame, err := u.shared.Limits().Keys.Decode(frames.FromClient, frames.Raw{Type: t, Payload: payload}); frame.(type) {
 		case frames.Ping:
 			code = 0
 		case frames.Pong: // of this it was enough to read it
@@ -168,7 +168,7 @@ func (u *user) gather(c *Chunk, p *pair) {
 // mayAsk reports whether one more StartSession is within the rates, and counts it.
 func (u *user) mayAsk(l *Login) bool {
 	if u.starts == nil {
-		u.starts = u.shared.Limits.Starts.limiter()
+		u.starts = u.shared.Limits().Starts.limiter()
 	}
 	now := time.Now()
 	return allow(u.starts, now) && l.address.mayAsk(now)
@@ -177,7 +177,7 @@ func (u *user) mayAsk(l *Login) bool {
 // offer passes on a StartSession or an AcceptSession.
 func (u *user) offer(ctx actor.Context, c *Chunk, peer frames.Key, e Event) {
 	p := u.pair(Name(peer))
-	limits := u.shared.Limits
+	limits := u.shared.Limits()
 	state, code := p.state.Say(e, Allowance{Ask: u.asked < limits.AskedBy, Open: u.places < limits.Sessions})
 	if code != 0 {
 		u.answer(c, code, "")

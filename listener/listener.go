@@ -19,7 +19,7 @@ const (
 // Serve accepts connections from ln and hands each to welcome, until the context ends; then it returns nil. Welcome must not
 // block. Faults that pass, such as a lack of file descriptors, are logged and waited out, for at most a second at a time.
 // Any other is returned. Either way ln is closed.
-func Serve(ctx context.Context, ln net.Listener, tcp TCP, log *logrus.Entry, welcome func(net.Conn)) error {
+func Serve(ctx context.Context, ln net.Listener, tcp func() TCP, log *logrus.Entry, welcome func(net.Conn)) error {
 	defer context.AfterFunc(ctx, func() { _ = ln.Close() })()
 	defer func() { _ = ln.Close() }()
 	log = log.WithField("listen", ln.Addr().String())
@@ -29,7 +29,7 @@ func Serve(ctx context.Context, ln net.Listener, tcp TCP, log *logrus.Entry, wel
 		switch {
 		case err == nil:
 			pause = firstPause
-			tcp.tune(conn)
+			tcp().tune(conn)
 			welcome(conn)
 		case ctx.Err() != nil:
 			return nil

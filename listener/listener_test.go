@@ -61,7 +61,7 @@ func TestServeWaitsOutFaultsThatPass(t *testing.T) {
 		ln := &scripted{script: append(script, one), closed: make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())
 		begin := time.Now()
-		err := listener.Serve(ctx, ln, listener.TCP{}, silent(), func(conn net.Conn) {
+		err := listener.Serve(ctx, ln, func() listener.TCP { return listener.TCP{} }, silent(), func(conn net.Conn) {
 			if conn != one {
 				t.Error("another connection")
 			}
@@ -79,7 +79,7 @@ func TestServeWaitsOutFaultsThatPass(t *testing.T) {
 
 func TestServeReturnsOtherFaults(t *testing.T) {
 	ln := &scripted{script: []any{syscall.EINVAL}, closed: make(chan struct{})}
-	err := listener.Serve(t.Context(), ln, listener.TCP{}, silent(), func(net.Conn) { t.Error("there is no connection") })
+	err := listener.Serve(t.Context(), ln, func() listener.TCP { return listener.TCP{} }, silent(), func(net.Conn) { t.Error("there is no connection") })
 	if !errors.Is(err, syscall.EINVAL) {
 		t.Error(err)
 	}
@@ -97,7 +97,9 @@ func TestServeEndsWithItsContext(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				ln := &scripted{script: script, closed: make(chan struct{})}
 				ended := make(chan error)
-				go func() { ended <- listener.Serve(ctx, ln, listener.TCP{}, silent(), func(net.Conn) {}) }()
+				go func() {
+					ended <- listener.Serve(ctx, ln, func() listener.TCP { return listener.TCP{} }, silent(), func(net.Conn) {})
+				}()
 				synctest.Wait()
 				cancel()
 				if err := <-ended; err != nil {

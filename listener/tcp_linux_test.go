@@ -25,7 +25,7 @@ func TestServeHasTheKernelNoticeClientsThatVanish(t *testing.T) {
 			}
 			accepted := make(chan net.Conn, 1)
 			go func() { // ends when the listener is closed
-				_ = listener.Serve(t.Context(), around(inner), settings, silent(), func(conn net.Conn) { accepted <- conn })
+				_ = listener.Serve(t.Context(), around(inner), func() listener.TCP { return settings }, silent(), func(conn net.Conn) { accepted <- conn })
 			}()
 			client, err := net.Dial("tcp", inner.Addr().String())
 			if err != nil {

@@ -163,12 +163,28 @@ func (c Config) withDefaults() Config {
 		c.Store = store.NewMemory()
 	}
 	c.LoginProof = cmp.Or(c.LoginProof, ProofSticky)
+	c.setDefaults()
+	return c
+}
+
+// setDefaults fills in the limits that are not set, and switches off those that are to be off.
+func (c *Config) setDefaults() {
 	for _, s := range c.settings() {
 		s.setDefault()
 		if c.NoRateLimits {
 			s.switchOff()
 		}
 	}
+}
+
+// withLimits returns the Config with the limits of another.
+func (c Config) withLimits(of Config) Config {
+	of.setDefaults()
+	limits := of.settings()
+	for i, s := range c.settings() {
+		s.copy(limits[i])
+	}
+	c.NoRateLimits = of.NoRateLimits
 	return c
 }
 
@@ -188,18 +204,15 @@ func (c Config) validate() error {
 	return nil
 }
 
-func (c *Config) keys() frames.Keys {
-	return frames.Keys{MinBits: c.MinKeyBits, MaxBits: c.MaxKeyBits, SeedRaw: c.SeedRawKeys}
-}
-
 // limits returns what the actors keep to. There the zero value is no limit.
 func (c *Config) limits() actors.Limits {
 	return actors.Limits{
+		Keys:    frames.Keys{MinBits: c.MinKeyBits, MaxBits: c.MaxKeyBits, SeedRaw: c.SeedRawKeys},
 		Payload: c.MaxPayload, LoginPayload: c.MaxLoginPayload, Sealed: c.MaxSealed,
 		Login: c.LoginTime, Frame: c.FrameTime, Silence: c.Silence, PingInterval: c.PingInterval,
 		AwayTime: c.AwayTime, Takeovers: max(c.Takeovers, 0),
 		Window: c.Window, Stall: c.Stall, WriteDeadline: c.WriteDeadline,
-		AskedBy: c.AskedBy, AskedOf: c.AskedOf, AskedOfByAddress: max(c.AskedOfPerAddress, 0), Sessions: c.Sessions,
+		AskedBy: c.AskedBy, AskedOf: c.AskedOf, AskedOfByAddress: max(c.AskedOfPerAddress, 0), Sessions: c.Sessions, Pins: c.Pins,
 		Frames: c.FrameRate.limit(), Bytes: c.ByteRate.limit(),
 		Starts: c.StartRate.limit(), StartsTo: c.StartRateTo.limit(),
 	}
@@ -207,7 +220,7 @@ func (c *Config) limits() actors.Limits {
 
 func (c *Config) trust() *actors.Trust {
 	return &actors.Trust{
-		Identity: c.Identity, Store: c.Store, Pins: c.Pins, Required: c.LoginProof == ProofRequired, Allow: c.Allow,
+		Identity: c.Identity, Store: c.Store, Required: c.LoginProof == ProofRequired, Allow: c.Allow,
 	}
 }
 

@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"sync/atomic"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/mdeiml/blubbel-server/actors"
@@ -12,7 +14,7 @@ import (
 //
 //	open ──Drain──► draining ──all Drained, or Hurry twice──► closing ──all gone──► (tells its parent)
 type Connections struct {
-	config   *Config
+	config   *atomic.Pointer[Config]
 	shared   *actors.Shared
 	mail     *actors.Mailbox
 	registry *actor.PID
@@ -33,12 +35,12 @@ const (
 // emptied tells the top actor that there is no connection any more, and will be none.
 type emptied struct{}
 
-func connectionsProps(c *Config, shared *actors.Shared, registry *actor.PID) *actor.Props {
+func connectionsProps(c *atomic.Pointer[Config], shared *actors.Shared, registry *actor.PID) *actor.Props {
 	connections := &Connections{config: c, shared: shared, registry: registry}
 	connections.mail = actors.NewMailbox(shared, connections.quarantine)
 	return actor.PropsFromProducer(
 		func() actor.Actor { return connections },
-		actor.WithSupervisor(&closeConnection{crashLog{c.Log}}),
+		actor.WithSupervisor(&closeConnection{crashLog{c.Load().Log}}),
 		connections.mail.Props(),
 	)
 }
@@ -95,7 +97,7 @@ func (c *Connections) welcome(ctx actor.Context, m actors.Welcome) {
 		return
 	}
 	props := actors.ConnectionProps(c.shared, m.Conn, m.Entry, c.registry)
-	ctx.Spawn(c.config.Props(KindConnection, props))
+	ctx.Spawn(c.config.Load().Props(KindConnection, props))
 }
 
 func (c *Connections) drain(ctx actor.Context) {

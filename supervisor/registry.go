@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"container/list"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -12,7 +13,7 @@ import (
 // Registry knows which UserActor a key has, and supervises them. A UserActor is spawned for the first login of its key,
 // never for being asked for.
 type Registry struct {
-	config *Config
+	config *atomic.Pointer[Config]
 	shared *actors.Shared
 	mail   *actors.Mailbox
 	users  map[string]*entry // by the Name of the key
@@ -27,12 +28,12 @@ type entry struct {
 	away *list.Element
 }
 
-func registryProps(c *Config, shared *actors.Shared) *actor.Props {
+func registryProps(c *atomic.Pointer[Config], shared *actors.Shared) *actor.Props {
 	r := &Registry{config: c, shared: shared, users: map[string]*entry{}, keys: map[string]string{}, away: list.New()}
 	r.mail = actors.NewMailbox(shared, r.decline)
 	return actor.PropsFromProducer(
 		func() actor.Actor { return r },
-		actor.WithSupervisor(&restart{crashLog{c.Log}, c.Crashes, c.CrashWindow}),
+		actor.WithSupervisor(&restart{c}),
 		r.mail.Props(),
 	)
 }
@@ -77,7 +78,7 @@ func (r *Registry) join(ctx actor.Context, m actors.Join) {
 	}
 	if !ok {
 		props := actors.UserProps(r.shared, key, ctx.Self())
-		e = &entry{user: ctx.Spawn(r.config.Props(KindUser, props))}
+		e = &entry{user: ctx.Spawn(r.config.Load().Props(KindUser, props))}
 		r.users[key], r.keys[e.user.Id] = e, key
 	}
 	r.isBack(e)
@@ -113,7 +114,7 @@ func (r *Registry) isAway(ctx actor.Context, m actors.Away) {
 		return
 	}
 	e.away = r.away.PushBack(m.Key)
-	if r.away.Len() <= r.config.UsersAway {
+	if r.away.Len() <= r.config.Load().UsersAway {
 		return
 	}
 	longest := r.users[r.away.Front().Value.(string)]

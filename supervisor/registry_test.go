@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,8 +34,10 @@ func stopsAndSpawnsNobody(t *testing.T, panics bool) {
 			}
 		}))
 	}}.withDefaults()
+	var current atomic.Pointer[Config]
+	current.Store(&config)
 	system := NewSystem(config.Log)
-	shared := actors.NewShared(system.Root, frames.DefaultKeys(), actors.Limits{}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, config.Log)
+	shared := actors.NewShared(system.Root, actors.Limits{Keys: frames.DefaultKeys()}, actors.DoorLimits{}, &actors.Trust{Store: store.NewMemory()}, config.Log)
 	answers := make(chan any, 10)
 	connection := system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 		switch m := ctx.Message().(type) {
@@ -60,7 +63,7 @@ func stopsAndSpawnsNobody(t *testing.T, panics bool) {
 			next(ctx, envelope)
 		}
 	})
-	registry := system.Root.Spawn(registryProps(&config, shared).Clone(bomb))
+	registry := system.Root.Spawn(registryProps(&current, shared).Clone(bomb))
 	if m, ok := join(registry, "\x30\x01a").(actors.Joined); !ok {
 		t.Fatalf("answered %T", m)
 	}

@@ -20,7 +20,7 @@ import (
 // Relay is one relay: a tree of actors in an actor system of its host's. It installs no signal handlers, never exits the
 // process, and listens only where it is told to. Several can live in one system.
 type Relay struct {
-	config Config
+	config atomic.Pointer[Config] // in effect; only its limits change
 
 	// Set by Spawn.
 	shared   *actors.Shared
@@ -43,11 +43,28 @@ func New(config Config) (*Relay, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	return &Relay{config: config, stopping: make(chan struct{}), done: make(chan struct{})}, nil
+	r := &Relay{stopping: make(chan struct{}), done: make(chan struct{})}
+	r.config.Store(&config)
+	return r, nil
 }
 
 // Config returns the configuration as it is in effect, defaults filled in.
-func (r *Relay) Config() Config { return r.config }
+func (r *Relay) Config() Config { return *r.config.Load() }
+
+// SetLimits changes the limits to those of a Config, whose other fields do not matter, while the relay runs; with an [InvalidError] it changes none. What comes
+// from then on keeps to them. A connection keeps to the sizes, times and rates of when it began; users and addresses, to the rates of when they were first counted.
+func (r *Relay) SetLimits(of Config) error {
+	next := r.Config().withLimits(of)
+	if err := next.validate(); err != nil {
+		return err
+	}
+	r.config.Store(&next)
+	if r.shared != nil {
+		r.shared.SetLimits(next.limits())
+		r.shared.Door.SetLimits(next.door())
+	}
+	return nil
+}
 
 // Spawn starts the relay's actors below parent: the root context of an actor system, or the context of an actor of the host's. The name
 // must be unique below parent. A relay is spawned once.
@@ -59,9 +76,10 @@ func (r *Relay) Spawn(parent actor.SpawnerContext, name string) (*actor.PID, err
 		return nil, errors.New("supervisor: this relay was spawned already")
 	}
 	system := parent.ActorSystem()
-	r.shared = actors.NewShared(system.Root, r.config.keys(), r.config.limits(), r.config.door(), r.config.trust(), r.config.Log)
+	c := r.Config()
+	r.shared = actors.NewShared(system.Root, c.limits(), c.door(), c.trust(), c.Log)
 	r.shared.Crashed = func(who *actor.PID, crash *actors.Crash, done string) {
-		crashLog{r.config.Log}.crashed(system, who, crash, done)
+		crashLog{c.Log}.crashed(system, who, crash, done)
 	}
 	r.instance = system.ProcessRegistry.NextId()
 	r.mail = actors.NewMailbox(r.shared, func(_ actor.Context, message any) { actors.Abandon(message) })
@@ -92,7 +110,7 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 	}()
 	var turnedAway sync.WaitGroup
 	defer turnedAway.Wait()
-	return listener.Serve(ctx, ln, r.config.tcp(), r.config.Log, func(conn net.Conn) {
+	return listener.Serve(ctx, ln, func() listener.TCP { return r.config.Load().tcp() }, r.log(), func(conn net.Conn) {
 		entry, why := r.shared.Door.Admit(conn)
 		if entry == nil {
 			r.shared.Door.TurnAway(conn, why, &turnedAway)
@@ -144,6 +162,8 @@ func untilHurry(ctx context.Context, begun time.Time, before int) <-chan time.Ti
 	return time.After(time.Until(begun.Add(deadline.Sub(begun) / 10 * time.Duration(8+before))))
 }
 
+func (r *Relay) log() *logrus.Entry { return r.config.Load().Log }
+
 func (r *Relay) gone() bool       { return isClosed(r.done) }
 func (r *Relay) isStopping() bool { return isClosed(r.stopping) }
 
@@ -192,7 +212,7 @@ func (r *Relay) deadLetter(event any) {
 	expected := r.isStopping() || r.restarting.Load() // to be asked first: it may be over soon
 	if actors.Abandon(letter.Message) && !expected {
 		r.shared.Ledger.Mislaid()
-		r.config.Log.WithField("actor", letter.PID.Id).Error("a frame was sent to an actor that is gone; this is a bug")
+		r.log().WithField("actor", letter.PID.Id).Error("a frame was sent to an actor that is gone; this is a bug")
 	}
 }
 
@@ -219,8 +239,8 @@ type top struct {
 
 func topProps(r *Relay) *actor.Props {
 	return actor.PropsFromProducer(
-		func() actor.Actor { return &top{relay: r, log: r.config.Log} },
-		actor.WithSupervisor(&resume{crashLog{r.config.Log}}),
+		func() actor.Actor { return &top{relay: r, log: r.log()} },
+		actor.WithSupervisor(&resume{crashLog{r.log()}}),
 		r.mail.Props(),
 		actor.WithOnInit(func(ctx actor.Context) { // here its name is known, whatever the host's context makes of it
 			r.id = ctx.Self().Id
@@ -269,7 +289,7 @@ func (t *top) start(ctx actor.Context) {
 		return
 	}
 	t.relay.restarting.Store(false)
-	c := &t.relay.config
-	t.registry = ctx.SpawnPrefix(c.Props(KindRegistry, registryProps(c, t.relay.shared)), "registry"+t.relay.instance)
-	t.connections = ctx.SpawnPrefix(c.Props(KindConnections, connectionsProps(c, t.relay.shared, t.registry)), "connections"+t.relay.instance)
+	c, props := &t.relay.config, t.relay.Config().Props
+	t.registry = ctx.SpawnPrefix(props(KindRegistry, registryProps(c, t.relay.shared)), "registry"+t.relay.instance)
+	t.connections = ctx.SpawnPrefix(props(KindConnections, connectionsProps(c, t.relay.shared, t.registry)), "connections"+t.relay.instance)
 }

@@ -14,6 +14,7 @@ import (
 type setting interface {
 	setDefault()
 	switchOff() // if it may be
+	copy(of setting)
 	check() error
 }
 
@@ -120,6 +121,9 @@ func (f *field[T]) switchOff() {
 		*f.is = *f.off
 	}
 }
+
+// copy takes over the same setting of another Config.
+func (f *field[T]) copy(of setting) { *f.is = *of.(*field[T]).is }
 
 func (f *field[T]) check() error {
 	if f.off != nil && *f.is == *f.off {

@@ -1,7 +1,7 @@
 package supervisor
 
 import (
-	"time"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -12,11 +12,7 @@ import (
 
 // restart restarts a user, which keeps its state. One that crashes more often than is tolerated has to close its
 // connection as well, which ends its sessions in good order; it is never stopped, because others may be sending to it.
-type restart struct {
-	log     crashLog
-	crashes int
-	within  time.Duration
-}
+type restart struct{ config *atomic.Pointer[Config] }
 
 // HandleFailure implements actor.SupervisorStrategy.
 func (s *restart) HandleFailure(
@@ -25,12 +21,13 @@ func (s *restart) HandleFailure(
 	supervisor.RestartChildren(child) // first: whatever follows may fail
 	stats.Fail()
 	done := "restarted"
-	if stats.NumberOfFailures(s.within) > s.crashes {
+	c := s.config.Load()
+	if stats.NumberOfFailures(c.CrashWindow) > c.Crashes {
 		stats.Reset()
 		done = "restarted, and its connection closed"
 		system.Root.Send(child, actors.GiveUp{})
 	}
-	s.log.crashed(system, child, reason, done)
+	crashLog{c.Log}.crashed(system, child, reason, done)
 }
 
 // closeConnection stops a connection, which closes its socket.
