@@ -132,6 +132,7 @@ func (c *ConnectionActor) logIn(ctx actor.Context, run *Run, key frames.Key) {
 	c.login = c.newLogin(ctx, key)
 	switch {
 	case certified(c.conn, key):
+		c.login.certified = true
 		c.startProving(nil, frames.Prove{})
 	case c.shared.needsProof(c.login.fingerprint()):
 		c.refuseLogin(frames.ProofRequired, "")
@@ -156,7 +157,7 @@ func (c *ConnectionActor) newLogin(ctx actor.Context, key frames.Key) *Login {
 }
 
 func (c *ConnectionActor) startProving(g *greeting, proof frames.Prove) {
-	c.state = c.proving
+	c.become(isProving)
 	c.shared.running.Add(1)
 	c.shared.pool.start(&proving{shared: c.shared, login: c.login, greeting: g, proof: proof, quits: c.reader.quits})
 	if by := c.reader.loginBy; !by.IsZero() {
@@ -190,7 +191,7 @@ func (c *ConnectionActor) join(ctx actor.Context) {
 		c.turnAway(frames.Limit, "too many users are logged in from your address")
 		return
 	}
-	c.state = c.joining
+	c.become(isJoining)
 	c.login.Ride(c.mail)
 	ctx.Send(c.registry, Join{Login: c.login})
 }
@@ -198,14 +199,16 @@ func (c *ConnectionActor) join(ctx actor.Context) {
 func (c *ConnectionActor) joined() {
 	run := c.asking
 	c.asking = nil
-	c.state = c.online
+	c.become(isOnline)
 	c.reader.login.Store(c.login)
+	c.shared.counts.logins[c.login.kind()].Add(1)
 	c.out.push(run)
 }
 
 // turnAway refuses a login, and closes the connection.
 func (c *ConnectionActor) turnAway(code frames.Code, text string) {
-	run := c.noLogin()
+	run := c.noLogin(code)
+	c.ends(EndingLogin, code)
 	run.code, run.text = code, text
 	c.reader.stop()
 	c.out.finish(run.refusal(run.spans[0].number).Append(nil))
@@ -214,13 +217,14 @@ func (c *ConnectionActor) turnAway(code frames.Code, text string) {
 
 func (c *ConnectionActor) refuseLogin(code frames.Code, text string) {
 	c.entry.logOut()
-	c.answer(c.noLogin(), code, text)
+	c.answer(c.noLogin(code), code, text)
 }
 
 // noLogin forgets a login that is refused, and returns what asked for it.
-func (c *ConnectionActor) noLogin() *Run {
+func (c *ConnectionActor) noLogin(code frames.Code) *Run {
+	c.shared.counts.refused[code].Add(1)
 	run := c.asking
 	c.asking, c.login = nil, nil
-	c.state = c.anonymous
+	c.become(isAnonymous)
 	return run
 }

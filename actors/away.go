@@ -73,7 +73,7 @@ func (u *user) recheck(ctx actor.Context) {
 
 // endAll ends everything there is with peers; as with every end, nobody logs in before they have let go.
 func (u *user) endAll(ctx actor.Context, reason string) {
-	u.phase = leaving
+	u.enter(leaving)
 	for _, p := range u.pairs {
 		p.keeps = false
 		u.farewell(ctx, p, reason)

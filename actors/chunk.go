@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
@@ -13,6 +14,7 @@ import (
 type Chunk struct {
 	shared *Shared
 	login  *Login // nil before login
+	read   time.Time
 	window *window
 	buffer *[]byte      // nil before login; owned
 	weight int          // what settling gives back to the window
@@ -45,7 +47,7 @@ func (c *Chunk) refuseRest() {
 	for t, whole := c.frame(); whole != nil; t, whole = c.frame() {
 		c.pass(len(whole))
 		if t.Carries() {
-			c.shared.Ledger.settle(1, len(whole), frames.Offline)
+			c.shared.Ledger.settle(1, len(whole), frames.Offline, c.read)
 		}
 	}
 	c.release()

@@ -4,6 +4,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -29,6 +30,7 @@ type ConnectionActor struct {
 	entry     *Admission
 	registry  *actor.PID
 	mail      *Mailbox
+	transport string
 	state     actor.ReceiveFunc
 	reader    *reader
 	out       output
@@ -42,13 +44,21 @@ type ConnectionActor struct {
 	over      bool // the reader has ended
 	leaving   bool // it stops of itself, with everything said
 	stopped   bool // it has let go of what is written
+	ending    Ending
+	told      frames.Code // with the ending
+
+	seen struct { // from outside
+		state  atomic.Int32
+		reader atomic.Pointer[reader]
+	}
 }
 
-// ConnectionProps makes a ConnectionActor that owns conn, and what conn counts for at the door; nil if it does not.
-func ConnectionProps(shared *Shared, conn net.Conn, entry *Admission, registry *actor.PID) *actor.Props {
-	c := &ConnectionActor{shared: shared, conn: conn, entry: entry, registry: registry}
+// ConnectionProps makes a ConnectionActor for a new connection, which it owns, and what that counts for at the door.
+func ConnectionProps(shared *Shared, m Welcome, registry *actor.PID) *actor.Props {
+	c := &ConnectionActor{shared: shared, conn: m.Conn, entry: m.Entry, transport: m.Transport, registry: registry}
 	c.mail = NewMailbox(shared, c.quarantine)
-	c.out = output{shared: shared, conn: conn, mail: c.mail}
+	c.mail.Look(c.vitals)
+	c.out = output{shared: shared, conn: m.Conn, mail: c.mail}
 	return actor.PropsFromProducer(func() actor.Actor { return c }, c.mail.Props())
 }
 
@@ -65,7 +75,7 @@ func (c *ConnectionActor) Receive(ctx actor.Context) {
 			c.state(ctx)
 		}
 		if err := c.out.settled(); err != nil {
-			c.leave(ctx)
+			c.leaveFor(ctx, EndingNetwork)
 		}
 		if c.ousted && c.out.silent() {
 			c.logOut(ctx)
@@ -74,10 +84,11 @@ func (c *ConnectionActor) Receive(ctx actor.Context) {
 }
 
 func (c *ConnectionActor) start(ctx actor.Context) {
-	c.state = c.anonymous
+	c.become(isAnonymous)
 	socket := newSocket(c.conn)
 	c.out.socket, c.out.connection = socket, ctx.Self()
 	c.reader = newReader(c.shared, c.conn, socket, ctx.Self())
+	c.seen.reader.Store(c.reader)
 	if c.shared.debugs() {
 		c.log(ctx).WithField("remote", printable(c.conn.RemoteAddr().String())).Debug("connection opened")
 	}
@@ -106,6 +117,8 @@ func (c *ConnectionActor) stop(ctx actor.Context) {
 	if c.mail.crashed {
 		code = frames.Internal
 	}
+	c.ends(endingOf(code), code)
+	defer c.published(ctx)
 	parts := !c.leaving && c.reader != nil && c.out.between()
 	if !parts {
 		closeAnyway(c.conn)
@@ -162,6 +175,7 @@ func (c *ConnectionActor) online(ctx actor.Context) {
 	case ping:
 		c.tell(frames.Ping{})
 	case Orphaned:
+		c.ends(EndingCrash, 0)
 		ctx.Stop(ctx.Self())
 	default:
 		c.always(ctx)
@@ -181,12 +195,12 @@ func (c *ConnectionActor) always(ctx actor.Context) {
 		}
 		c.mail.Mark() // what it says is taken note of once, whatever happens
 		if err := c.out.goOn(m); err != nil {
-			c.leave(ctx)
+			c.leaveFor(ctx, EndingNetwork)
 		}
 	case tick:
 		if !c.out.slow.tick() {
 			c.log(ctx).Debug("closing a connection that takes nothing")
-			c.leave(ctx)
+			c.leaveFor(ctx, EndingSlow)
 		}
 	default:
 		c.wayOut(ctx)
@@ -201,6 +215,7 @@ func (c *ConnectionActor) wayOut(ctx actor.Context) {
 	case Hasten:
 		c.hasten(ctx)
 	case Close:
+		c.ends(endingOf(m.Code), m.Code)
 		c.reader.stop()
 		c.out.finish(lastWord(m.Code))
 	case late:
@@ -227,7 +242,7 @@ func (c *ConnectionActor) drain(ctx actor.Context) {
 // hasten leaves a client that does not keep up.
 func (c *ConnectionActor) hasten(ctx actor.Context) {
 	if c.out.busy() && !c.out.parting {
-		c.leave(ctx)
+		c.leaveFor(ctx, EndingStop)
 	}
 }
 
@@ -248,12 +263,13 @@ func (c *ConnectionActor) ended(ctx actor.Context, m ended) {
 	c.over = true
 	switch {
 	case m.refusal != nil:
+		c.ends(EndingRefused, m.refusal.Code)
 		c.punish(m.refusal.Code)
 		c.out.finish(frames.Error{Code: m.refusal.Code, Request: m.request, Number: m.number, Text: m.refusal.Text}.Append(nil))
 	case c.draining:
 		ctx.Send(ctx.Parent(), Drained{Connection: ctx.Self()})
 	case !c.out.closing:
-		c.leave(ctx)
+		c.leaveFor(ctx, m.reader.ending)
 	}
 }
 

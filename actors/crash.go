@@ -17,6 +17,7 @@ import (
 func (m *Mailbox) failed(crash *Crash, system any) {
 	defer func() { _ = recover() }() // Proto.Actor logs through the host's logger; there is nothing to be done about a crash in there
 	m.crashed = true
+	m.crashes.Add(1)
 	terminated, ok := system.(*actor.Terminated)
 	_, restart := system.(*actor.Restart)
 	switch {
@@ -111,6 +112,7 @@ func (m *Mailbox) leaveAll() {
 		m.leave(message)
 	}
 	m.batch, m.at = nil, 0
+	m.shared.roster.remove(m)
 	m.shared.running.Done()
 }
 

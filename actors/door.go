@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -60,8 +61,9 @@ type Door struct {
 	connections int
 	anonymous   int
 	addresses   map[netip.Prefix]*Address
-	sweepAt     int // so many addresses are a reason to forget those that nothing is to be remembered of
-	turnedAway  map[string]int
+	sweepAt     int               // so many addresses are a reason to forget those that nothing is to be remembered of
+	turnedAway  map[string]int    // that nobody was told of
+	everTurned  map[string]uint64 // in all
 	said        rate.Sometimes
 
 	lingering atomic.Int32 // connections that are just being turned away
@@ -82,7 +84,7 @@ const mostRemembered = 1 << 16
 
 func newDoor(limits DoorLimits, log *logrus.Entry) *Door {
 	return &Door{
-		limits: limits, log: log, addresses: map[netip.Prefix]*Address{}, turnedAway: map[string]int{},
+		limits: limits, log: log, addresses: map[netip.Prefix]*Address{}, turnedAway: map[string]int{}, everTurned: map[string]uint64{},
 		said: rate.Sometimes{First: 1, Interval: time.Minute},
 	}
 }
@@ -109,6 +111,7 @@ func (d *Door) admit(from netip.Prefix, now time.Time) (entry *Admission, text s
 	address := d.address(from)
 	if text = d.judge(address, now); text != "" {
 		d.turnedAway[text]++
+		d.everTurned[text]++
 		d.forget(address, now)
 		return nil, text
 	}
@@ -125,6 +128,13 @@ func (d *Door) Connections() (online, anonymous int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.connections - d.anonymous, d.anonymous
+}
+
+// TurnedAway returns how many connections were not let in, by what they were told.
+func (d *Door) TurnedAway() map[string]uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.everTurned)
 }
 
 // judge says why nobody may come in, if that is so.

@@ -46,8 +46,9 @@ func (u *user) leave(ctx actor.Context, m Leave) {
 
 // depart ends what the login that is on has with peers.
 func (u *user) depart(ctx actor.Context, reason string) {
-	u.phase = leaving
+	u.enter(leaving)
 	u.shared.note(u.name, "user gone")
+	u.shared.Publish(UserGone{frames.Key(u.name)})
 	u.dropChunks()
 	u.delayed.stop()
 	u.login = nil
@@ -84,7 +85,7 @@ func (u *user) left(ctx actor.Context) {
 	switch {
 	case u.phase == leaving && (len(u.farewells) > 0 || u.asking != nil || u.parting != nil):
 	case u.phase == leaving:
-		u.phase = vacant
+		u.enter(vacant)
 		u.stay(ctx)
 		u.welcome(ctx)
 	case u.phase == vacant && len(u.next) > 0: // it has crashed when it let them in

@@ -3,6 +3,7 @@ package actors
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
 )
@@ -16,6 +17,7 @@ type Ledger struct {
 	delivered   counter
 	refused     [frames.LastCode + 1]counter
 	deadLetters atomic.Uint64
+	latencies   latencies
 }
 
 // counter is a Tally that counts.
@@ -71,8 +73,12 @@ func (a Account) String() string {
 // Mislaid counts a frame that the actors mislaid.
 func (l *Ledger) Mislaid() { l.deadLetters.Add(1) }
 
-// settle counts an outcome: delivered (code 0), or refused.
-func (l *Ledger) settle(count, bytes int, code frames.Code) {
+// Latencies returns how long the frames took that are settled.
+func (l *Ledger) Latencies() Latencies { return l.latencies.read() }
+
+// settle counts an outcome of frames that were read whole at some time: delivered (code 0), or refused.
+func (l *Ledger) settle(count, bytes int, code frames.Code, read time.Time) {
+	l.latencies.add(count, time.Since(read))
 	if code == 0 {
 		l.delivered.add(count, bytes)
 	} else {

@@ -19,6 +19,7 @@ type Login struct {
 	shared     *Shared
 	address    *Address // where it comes from; nil if from no address
 	window     *window  // of its connection
+	certified  bool     // TLS has shown that it is
 	proven     bool     // whoever is there holds the key
 	extended   bool     // the client said Hello
 	presence   bool     // and wants to know who of its peers is there
@@ -36,6 +37,19 @@ func NewLogin(shared *Shared, key frames.Key, connection *actor.PID) *Login {
 	return &Login{
 		Number: shared.logins.Add(1), Name: Name(key), Connection: connection, shared: shared, window: new(window),
 	}
+}
+
+// kind is what it has proved.
+func (l *Login) kind() LoginKind {
+	switch {
+	case l.certified:
+		return LoginCertificate
+	case l.proven:
+		return LoginProof
+	case l.extended:
+		return LoginHello
+	}
+	return LoginSeed
 }
 
 // fingerprint returns that of the key.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -33,6 +34,11 @@ type Mailbox struct {
 	gone    bool  // the actor has stopped for good; likewise
 
 	urgent atomic.Bool // system is not empty
+
+	look          func(*Vitals)
+	since         time.Time
+	crashes       atomic.Uint32
+	before, after *Mailbox // in the roster, whose they are
 
 	// Owned by who runs it.
 	worker   *worker // who that is; nil if nobody
@@ -78,9 +84,10 @@ func (m *Mailbox) carry(r *Run) *Run {
 // RegisterHandlers implements actor.Mailbox. The dispatcher is not used.
 func (m *Mailbox) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) {
 	m.shared.running.Add(1)
-	m.invoker = invoker
+	m.invoker, m.since = invoker, time.Now()
 	self := invoker.(actor.Context)
 	m.process, _ = self.ActorSystem().ProcessRegistry.GetLocal(self.Self().Id)
+	m.shared.roster.add(m)
 }
 
 // Start implements actor.Mailbox.

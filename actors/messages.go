@@ -157,8 +157,9 @@ type (
 	// Welcome is a new connection.
 	Welcome struct {
 		quiet
-		Conn  net.Conn
-		Entry *Admission // what it counts for; nil if it does not
+		Conn      net.Conn
+		Entry     *Admission // what it counts for; nil if it does not
+		Transport string     // what it speaks below frames, in a word
 	}
 	// Hurry says, the first time, that there is no time left to wait for clients that do not read; the second time, for any that
 	// are not drained.

@@ -14,6 +14,7 @@ import (
 // for, but for one that is begun, and that only a moment.
 func (c *ConnectionActor) oust(ctx actor.Context) {
 	c.ousted = true
+	c.ends(EndingReplaced, frames.Replaced)
 	c.reader.stop()
 	c.out.finish(lastWord(frames.Replaced))
 	c.out.refuseUnbegun()

@@ -3,6 +3,7 @@ package actors
 import (
 	"net"
 	"slices"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -29,7 +30,8 @@ type output struct {
 	broken     bool   // the stream has ended in the middle of a frame
 	lastWord   []byte // the Error to close with
 	worker     *worker
-	slow       *slow // nil until the socket is full for the first time
+	slow       *slow       // nil until the socket is full for the first time
+	stuck      atomic.Bool // as waiting, from outside
 }
 
 // push queues what is to be written. What comes after the last word is settled as the socket would have failed.
@@ -137,6 +139,7 @@ func (o *output) wait() {
 		pieces = o.round.rest()
 	}
 	o.waiting = true
+	o.stuck.Store(true)
 	if o.slow == nil {
 		o.slow = &slow{output: o}
 	}
@@ -148,6 +151,7 @@ func (o *output) wait() {
 // goOn goes on after a wait.
 func (o *output) goOn(m ready) error {
 	o.waiting = false
+	o.stuck.Store(false)
 	if o.round != nil {
 		o.wrote(m.n)
 	}

@@ -172,7 +172,7 @@ func (w *writing) judge(a Account, all, half bool) (why string) {
 	case a.Delivered.Frames != delivered || a.InFlight != Tally{}:
 		return fmt.Sprintf("%d Messages were written: %v", delivered, a)
 	case w.round != nil || len(w.queue) != w.done || w.window.used.Load() != 0:
-		return fmt.Sprintf("there is a rest: %+v, %d bytes of the window", *w.output, w.window.used.Load())
+		return fmt.Sprintf("there is a rest: %+v, %d bytes of the window", w.output, w.window.used.Load())
 	}
 	return ""
 }

@@ -31,7 +31,8 @@ func (u *user) set(p *pair, to Pair) {
 	if p.state == to {
 		return
 	}
-	u.count(p, p.state, -1)
+	before := p.state
+	u.count(p, before, -1)
 	u.count(p, to, +1)
 	p.state = to
 	switch {
@@ -45,6 +46,7 @@ func (u *user) set(p *pair, to Pair) {
 	default:
 		u.pairs[p.peer] = p
 	}
+	u.publish(p, before, to)
 }
 
 func (u *user) count(p *pair, s Pair, n int) {
@@ -56,5 +58,8 @@ func (u *user) count(p *pair, s Pair, n int) {
 	}
 	if s&(Asked|Open) != 0 {
 		u.places += n
+	}
+	if s&Open != 0 {
+		u.seen.sessions.Add(int32(n)) //nolint:gosec // one
 	}
 }

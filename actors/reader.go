@@ -39,6 +39,7 @@ type reader struct {
 	moved  bool      // something came since the socket was last found empty
 	noted  uint64    // so many probes
 	shaken bool      // hands, by TLS
+	ending Ending    // why the client is not read any more, if it is not for its own fault
 	armed  time.Time // the read deadline of conn; it may be earlier than need be
 }
 
@@ -86,9 +87,14 @@ func (r *reader) run() {
 		r.shared.send(r.connection, end)
 	}()
 	refusal, err := r.shakeHands()
+	r.ending = EndingEarly
+	if err == nil {
+		r.ending = EndingStop
+	}
 	for refusal == nil && err == nil && !r.quit.Load() {
 		if refusal = r.handOver(); refusal == nil {
 			refusal, err = r.read()
+			r.ending = endingBy(err)
 		}
 	}
 	if refusal != nil {
@@ -284,7 +290,7 @@ func (r *reader) ask(n int) {
 // they do on this goroutine, if they are idle.
 func (r *reader) take(n, count int, login *Login) {
 	c := chunks.Get().(*Chunk)
-	c.shared, c.login, c.window = r.shared, login, &r.window
+	c.shared, c.login, c.read, c.window = r.shared, login, time.Now(), &r.window
 	c.buffer, c.bytes, c.at, c.number = r.buffer, r.have[:n], 0, r.number
 	c.weight = len(*r.buffer) + count*books
 	c.worker = &r.worker

@@ -147,7 +147,7 @@ func (r *Run) detach() {
 	if c.buffer == nil { // it was copied already
 		return
 	}
-	own := &Chunk{shared: c.shared, login: c.login, window: c.window, weight: r.bytes + r.count*books}
+	own := &Chunk{shared: c.shared, login: c.login, read: c.read, window: c.window, weight: r.bytes + r.count*books}
 	own.bytes = make([]byte, 0, r.bytes)
 	for i, s := range r.spans[r.settled:] {
 		r.spans[i] = span{from: len(own.bytes), to: len(own.bytes) + s.to - s.from, number: s.number}
@@ -198,7 +198,7 @@ func (r *Run) settleAll(code frames.Code) {
 
 func (r *Run) enter(n, bytes int, code frames.Code) {
 	if r.Type.Carries() && r.chunk.login != nil {
-		r.chunk.shared.Ledger.settle(n, bytes, code)
+		r.chunk.shared.Ledger.settle(n, bytes, code, r.chunk.read)
 	}
 }
 

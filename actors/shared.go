@@ -52,6 +52,11 @@ type Shared struct {
 	// Crashed tells the world of a crash that no supervisor hears of, and what was done about it.
 	Crashed func(who *actor.PID, crash *Crash, done string)
 
+	// Publish tells the host of an event. It does not panic.
+	Publish func(event any)
+
+	roster    roster
+	counts    counts
 	limits    atomic.Pointer[Limits]
 	verifying chan struct{} // has room for as many as may verify signatures at once
 
@@ -65,7 +70,7 @@ type Shared struct {
 func NewShared(root *actor.RootContext, limits Limits, door DoorLimits, trust *Trust, log *logrus.Entry) *Shared {
 	s := &Shared{
 		Root: root, Log: log, Door: newDoor(door, log), Trust: trust,
-		Crashed: func(*actor.PID, *Crash, string) {}, verifying: verifications(),
+		Crashed: func(*actor.PID, *Crash, string) {}, Publish: func(any) {}, verifying: verifications(),
 	}
 	s.SetLimits(limits)
 	trust.said.Interval, trust.failed.Interval = time.Minute, time.Minute

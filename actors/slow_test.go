@@ -70,7 +70,7 @@ func connected(t *testing.T, scene func(b *bob), change ...func(*Limits)) {
 		}
 		server, client := net.Pipe()
 		b.conn = client
-		b.connection = b.system.Root.Spawn(ConnectionProps(b.shared, server, nil, b.registry.PID))
+		b.connection = b.system.Root.Spawn(ConnectionProps(b.shared, Welcome{Conn: server}, b.registry.PID))
 		b.alice = b.login(seedKey(1), b.refused.PID, nil)
 		scene(b)
 		_ = client.Close()

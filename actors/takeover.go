@@ -58,6 +58,7 @@ func (u *user) contend(ctx actor.Context, m Join) {
 // takeOver puts a login in the place of the one that is on. First all of that one ends: its client, and then what it has with peers,
 // but for sessions that both sides had proved for.
 func (u *user) takeOver(ctx actor.Context, m Join) {
+	u.shared.counts.takeovers.Add(1)
 	u.next = slices.Insert(u.next, 0, m)
 	u.parting = u.login
 	ctx.Send(u.login.Connection, Oust{})

@@ -33,9 +33,6 @@ const PinTime = 365 * 24 * time.Hour
 // pinCounts is for how long a pin does, which is kept to the day.
 const pinCounts = PinTime + 24*time.Hour
 
-// Unpinned returns how many logins with a proof were not pinned for want of room.
-func (t *Trust) Unpinned() uint64 { return t.unpinned.Load() }
-
 // needsProof reports whether a key opens only to proof. Where that cannot be found out, it does.
 func (s *Shared) needsProof(key [32]byte) bool {
 	t := s.Trust

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -45,20 +46,15 @@ type user struct {
 	damping   int // takeovers that wait
 	newsDue   bool
 	absence
+
+	seen struct{ phase, sessions atomic.Int32 } // from outside
 }
-
-type phase uint8
-
-const (
-	vacant phase = iota
-	online
-	leaving
-)
 
 // UserProps makes the UserActor of the key with that Name.
 func UserProps(shared *Shared, name string, registry *actor.PID) *actor.Props {
 	u := &user{shared: shared, registry: registry, name: name, walking: walking{last: &stranger}}
 	u.mail = NewMailbox(shared, u.quarantine)
+	u.mail.Look(u.vitals)
 	return actor.PropsFromProducer(func() actor.Actor { return &UserActor{u} }, u.mail.Props())
 }
 
@@ -152,13 +148,15 @@ func (u *user) join(ctx actor.Context, m Join) {
 }
 
 func (u *user) admit(ctx actor.Context, m Join) {
-	u.phase, u.login = online, m.Login
+	u.login = m.Login
+	u.enter(online)
 	u.absence.end()
 	m.Login.User = ctx.Self()
 	m.Login.Ride(u.mail)
 	ctx.Send(m.Login.Connection, Joined{Login: m.Login})
 	u.present(ctx)
 	u.shared.note(u.name, "user online")
+	u.shared.Publish(UserOnline{frames.Key(u.name), m.Login.kind(), m.Login.Connection})
 }
 
 // hear decides whether a peer's run reaches our client.

@@ -50,7 +50,6 @@ type bomb struct {
 	first func(actor.ReceiverContext) // happens just before
 	with  []charge                    // what else is in the relay
 	heard func(event any)             // what else listens to the event stream
-	quiet bool                        // the relay cannot tell
 	spare atomic.Int32                // so many messages are let by first
 	left  atomic.Int32
 	told  *told // about this relay; set by startRelayWith
@@ -71,9 +70,7 @@ func (b *bomb) meets(at spot, ctx actor.ReceiverContext, next func()) {
 }
 
 func (b *bomb) explode(at spot, ctx actor.ReceiverContext) {
-	if !b.quiet {
-		b.told.causes(at)
-	}
+	b.told.causes(at)
 	if b.first != nil {
 		b.first(ctx)
 	}

@@ -129,9 +129,10 @@ var _ = Describe("Telling of a crash", func() {
 		})
 
 		When("a hook of the log panics on it", func() {
-			It("is done all the same what is to be done, only not told: "+string(kind), func(ctx SpecContext) {
-				b, hook := &bomb{spot: spot{kind: kind, message: message}, quiet: true}, &panicking{}
+			It("is done all the same what is to be done, only that the log does not say so: "+string(kind), func(ctx SpecContext) {
+				b, hook := &bomb{spot: spot{kind: kind, message: message}}, &panicking{}
 				r := startRelayWith(b, func(c *supervisor.Config) { c.Log.Logger.AddHook(hook) })
+				b.told.silent = true
 				b.arm(1)
 				r.insists(ctx, &client{key: freshKey(2048)}).dies()
 				Expect(r.inside.Stop(ctx)).To(Succeed())

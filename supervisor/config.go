@@ -135,13 +135,16 @@ const (
 // Kind is a kind of actor of the relay.
 type Kind string
 
-// The kinds below the top actor.
+// The kinds. The top actor's own is not asked for.
 const (
+	KindRelay       Kind = "relay"
 	KindRegistry    Kind = "registry"
 	KindUser        Kind = "user"
 	KindConnections Kind = "connections"
 	KindConnection  Kind = "connection"
 )
+
+var kinds = []Kind{KindRelay, KindRegistry, KindUser, KindConnections, KindConnection}
 
 // Defaults returns the Config that the zero value stands for.
 func Defaults() Config { return Config{}.withDefaults() }

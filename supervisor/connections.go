@@ -40,7 +40,7 @@ func connectionsProps(c *atomic.Pointer[Config], shared *actors.Shared, registry
 	connections.mail = actors.NewMailbox(shared, connections.quarantine)
 	return actor.PropsFromProducer(
 		func() actor.Actor { return connections },
-		actor.WithSupervisor(&closeConnection{crashLog{c.Load().Log}}),
+		actor.WithSupervisor(&closeConnection{shared}),
 		connections.mail.Props(),
 	)
 }
@@ -96,7 +96,7 @@ func (c *Connections) welcome(ctx actor.Context, m actors.Welcome) {
 		actors.Abandon(m)
 		return
 	}
-	props := actors.ConnectionProps(c.shared, m.Conn, m.Entry, c.registry)
+	props := actors.ConnectionProps(c.shared, m, c.registry)
 	ctx.Spawn(c.config.Load().Props(KindConnection, props))
 }
 

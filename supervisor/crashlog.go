@@ -1,7 +1,7 @@
 package supervisor
 
 import (
-	"fmt"
+	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/sirupsen/logrus"
@@ -9,38 +9,35 @@ import (
 	"github.com/mdeiml/blubbel-server/actors"
 )
 
-// Crashed is published on the actor system's event stream for every crash of an actor of the relay. Nothing in it is of
-// a client's: neither keys nor payloads.
-type Crashed struct {
-	Actor *actor.PID
-	Why   string // what the panic said, if it was a runtime error or the relay's own; else the type of its value
-	Stack []byte // where, as debug.Stack has it
-	Done  string // what was done about it, in words
-	// Quarantined says that the message in hand crashed the actor for the second time, and was put aside and refused.
-	Quarantined bool
-}
-
-// crashLog is the one place where crashes are logged. Hooks of the log and subscribers of the host's run in here; if they
-// panic, the log goes without.
-type crashLog struct{ log *logrus.Entry }
-
-func (l crashLog) crashed(system *actor.ActorSystem, who *actor.PID, reason any, done string) {
-	told := make(chan struct{})
+// crashed is the one place where crashes are logged, counted and told of. Hooks of the log are the host's; if they panic, the log goes without.
+func (r *Relay) crashed(system *actor.ActorSystem, who *actor.PID, crash *actors.Crash, done string) {
+	event := Crashed{Actor: actor.NewPID(who.Address, who.Id), Kind: r.kind(who.Id), Why: crash.String(), Stack: crash.Stack, Done: done, Quarantined: crash.Quarantined}
+	r.crashes[event.Kind].Add(1)
+	logged := make(chan struct{})
 	go func() { // a goroutine of its own: what runs in there may end it
-		defer close(told)
-		l.tell(system, who, reason, done)
+		defer close(logged)
+		defer func() { _ = recover() }()
+		r.log().WithFields(logrus.Fields{
+			"actor": who.Id, "why": event.Why, "done": done, "quarantined": event.Quarantined, "stack": string(event.Stack),
+		}).Error("an actor crashed")
 	}()
-	<-told
+	<-logged
+	r.publish(system, event)
 }
 
-func (l crashLog) tell(system *actor.ActorSystem, who *actor.PID, reason any, done string) {
-	defer func() { _ = recover() }()
-	event := Crashed{Actor: who, Why: fmt.Sprintf("%T", reason), Done: done}
-	if crash, ok := reason.(*actors.Crash); ok {
-		event.Why, event.Stack, event.Quarantined = crash.String(), crash.Stack, crash.Quarantined
+// kind returns the kind of the relay's actor with this id.
+func (r *Relay) kind(id string) Kind {
+	below, ok := strings.CutPrefix(id, r.id+"/")
+	_, _, deeper := strings.Cut(below, "/")
+	switch registry := strings.HasPrefix(below, registryPrefix); {
+	case !ok:
+		return KindRelay
+	case registry && !deeper:
+		return KindRegistry
+	case registry:
+		return KindUser
+	case !deeper:
+		return KindConnections
 	}
-	l.log.WithFields(logrus.Fields{
-		"actor": who.Id, "why": event.Why, "done": done, "quarantined": event.Quarantined, "stack": string(event.Stack),
-	}).Error("an actor crashed")
-	system.EventStream.Publish(event)
+	return KindConnection
 }

@@ -33,7 +33,7 @@ func registryProps(c *atomic.Pointer[Config], shared *actors.Shared) *actor.Prop
 	r.mail = actors.NewMailbox(shared, r.decline)
 	return actor.PropsFromProducer(
 		func() actor.Actor { return r },
-		actor.WithSupervisor(&restart{c}),
+		actor.WithSupervisor(&restart{shared, c}),
 		r.mail.Props(),
 	)
 }

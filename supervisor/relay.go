@@ -20,7 +20,12 @@ import (
 // Relay is one relay: a tree of actors in an actor system of its host's. It installs no signal handlers, never exits the
 // process, and listens only where it is told to. Several can live in one system.
 type Relay struct {
-	config atomic.Pointer[Config] // in effect; only its limits change
+	config  atomic.Pointer[Config] // in effect; only its limits change
+	crashes map[Kind]*atomic.Uint64
+	recent  recent
+
+	mu         sync.Mutex
+	transports map[string]*atomic.Uint64 // connections that were accepted, by transport. With mu
 
 	// Set by Spawn.
 	shared   *actors.Shared
@@ -43,7 +48,10 @@ func New(config Config) (*Relay, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	r := &Relay{stopping: make(chan struct{}), done: make(chan struct{})}
+	r := &Relay{stopping: make(chan struct{}), done: make(chan struct{}), crashes: map[Kind]*atomic.Uint64{}, transports: map[string]*atomic.Uint64{}}
+	for _, kind := range kinds {
+		r.crashes[kind] = new(atomic.Uint64)
+	}
 	r.config.Store(&config)
 	return r, nil
 }
@@ -79,8 +87,9 @@ func (r *Relay) Spawn(parent actor.SpawnerContext, name string) (*actor.PID, err
 	c := r.Config()
 	r.shared = actors.NewShared(system.Root, c.limits(), c.door(), c.trust(), c.Log)
 	r.shared.Crashed = func(who *actor.PID, crash *actors.Crash, done string) {
-		crashLog{c.Log}.crashed(system, who, crash, done)
+		r.crashed(system, who, crash, done)
 	}
+	r.shared.Publish = func(event any) { r.publish(system, event) }
 	r.instance = system.ProcessRegistry.NextId()
 	r.mail = actors.NewMailbox(r.shared, func(_ actor.Context, message any) { actors.Abandon(message) })
 	top, err := parent.SpawnNamed(topProps(r), name)
@@ -108,15 +117,17 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 		case <-served:
 		}
 	}()
+	transport, accepted := r.transport(ln)
 	var turnedAway sync.WaitGroup
 	defer turnedAway.Wait()
 	return listener.Serve(ctx, ln, func() listener.TCP { return r.config.Load().tcp() }, r.log(), func(conn net.Conn) {
+		accepted.Add(1)
 		entry, why := r.shared.Door.Admit(conn)
 		if entry == nil {
 			r.shared.Door.TurnAway(conn, why, &turnedAway)
 			return
 		}
-		r.mail.PostUserMessage(actors.Welcome{Conn: conn, Entry: entry})
+		r.mail.PostUserMessage(actors.Welcome{Conn: conn, Entry: entry, Transport: transport})
 	})
 }
 
@@ -216,8 +227,14 @@ func (r *Relay) deadLetter(event any) {
 	}
 }
 
+// What the names of the two below the top actor begin with.
+const (
+	registryPrefix    = "registry"
+	connectionsPrefix = "connections"
+)
+
 func (r *Relay) ours(id string) bool {
-	return strings.HasPrefix(id, r.id+"/registry"+r.instance+"$") || strings.HasPrefix(id, r.id+"/connections"+r.instance+"$")
+	return strings.HasPrefix(id, r.id+"/"+registryPrefix+r.instance+"$") || strings.HasPrefix(id, r.id+"/"+connectionsPrefix+r.instance+"$")
 }
 
 // ended is called when the tree is gone. Goroutines and mailboxes follow: the sockets are closed.
@@ -232,15 +249,14 @@ func (r *Relay) ended(system *actor.ActorSystem) {
 // top is the actor at the top of the tree. It must not crash: what happens then is up to the host's strategy.
 type top struct {
 	relay       *Relay
-	log         *logrus.Entry
 	registry    *actor.PID
 	connections *actor.PID
 }
 
 func topProps(r *Relay) *actor.Props {
 	return actor.PropsFromProducer(
-		func() actor.Actor { return &top{relay: r, log: r.log()} },
-		actor.WithSupervisor(&resume{crashLog{r.log()}}),
+		func() actor.Actor { return &top{relay: r} },
+		actor.WithSupervisor(&resume{r}),
 		r.mail.Props(),
 		actor.WithOnInit(func(ctx actor.Context) { // here its name is known, whatever the host's context makes of it
 			r.id = ctx.Self().Id
@@ -253,7 +269,7 @@ func topProps(r *Relay) *actor.Props {
 func (t *top) Receive(ctx actor.Context) {
 	defer func() {
 		if p := recover(); p != nil {
-			crashLog{t.log}.crashed(ctx.ActorSystem(), ctx.Self(), actors.NewCrash(p), "recovered")
+			t.relay.crashed(ctx.ActorSystem(), ctx.Self(), actors.NewCrash(p), "recovered")
 		}
 	}()
 	switch ctx.Message().(type) {
@@ -290,6 +306,6 @@ func (t *top) start(ctx actor.Context) {
 	}
 	t.relay.restarting.Store(false)
 	c, props := &t.relay.config, t.relay.Config().Props
-	t.registry = ctx.SpawnPrefix(props(KindRegistry, registryProps(c, t.relay.shared)), "registry"+t.relay.instance)
-	t.connections = ctx.SpawnPrefix(props(KindConnections, connectionsProps(c, t.relay.shared, t.registry)), "connections"+t.relay.instance)
+	t.registry = ctx.SpawnPrefix(props(KindRegistry, registryProps(c, t.relay.shared)), registryPrefix+t.relay.instance)
+	t.connections = ctx.SpawnPrefix(props(KindConnections, connectionsProps(c, t.relay.shared, t.registry)), connectionsPrefix+t.relay.instance)
 }

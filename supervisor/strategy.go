@@ -12,7 +12,10 @@ import (
 
 // restart restarts a user, which keeps its state. One that crashes more often than is tolerated has to close its
 // connection as well, which ends its sessions in good order; it is never stopped, because others may be sending to it.
-type restart struct{ config *atomic.Pointer[Config] }
+type restart struct {
+	shared *actors.Shared
+	config *atomic.Pointer[Config]
+}
 
 // HandleFailure implements actor.SupervisorStrategy.
 func (s *restart) HandleFailure(
@@ -27,27 +30,35 @@ func (s *restart) HandleFailure(
 		done = "restarted, and its connection closed"
 		system.Root.Send(child, actors.GiveUp{})
 	}
-	crashLog{c.Log}.crashed(system, child, reason, done)
+	s.shared.Crashed(child, crashOf(reason), done)
 }
 
 // closeConnection stops a connection, which closes its socket.
-type closeConnection struct{ log crashLog }
+type closeConnection struct{ shared *actors.Shared }
 
 // HandleFailure implements actor.SupervisorStrategy.
 func (s *closeConnection) HandleFailure(
-	system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any,
+	_ *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any,
 ) {
 	supervisor.StopChildren(child)
-	s.log.crashed(system, child, reason, "closed")
+	s.shared.Crashed(child, crashOf(reason), "closed")
 }
 
 // resume lets an actor go on as it is: a restart would stop its children.
-type resume struct{ log crashLog }
+type resume struct{ relay *Relay }
 
 // HandleFailure implements actor.SupervisorStrategy.
 func (s *resume) HandleFailure(
-	system *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any,
+	_ *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any,
 ) {
 	supervisor.ResumeChildren(child)
-	s.log.crashed(system, child, reason, "resumed")
+	s.relay.shared.Crashed(child, crashOf(reason), "resumed")
+}
+
+// crashOf returns what a supervisor is told of as the reason of a failure: a Crash, but for what fails outside a mailbox.
+func crashOf(reason any) *actors.Crash {
+	if crash, ok := reason.(*actors.Crash); ok {
+		return crash
+	}
+	return &actors.Crash{Value: reason}
 }
