@@ -12,7 +12,12 @@ const (
 )
 
 // String returns a word for it.
-func (p phase) String() string { return [...]string{"vacant", "online", "leaving"}[p] }
+func (p phase) String() string { return UserStates[p] }
+
+// UserStates are the words for the states of users. One that is vacant is about to be forgotten; one that is away keeps sessions.
+var UserStates = []string{"vacant", "online", "leaving", away}
+
+const away = "away"
 
 // enter begins a phase.
 func (u *user) enter(p phase) {
@@ -25,7 +30,7 @@ func (u *user) vitals(v *Vitals) {
 	v.Key, v.Sessions = frames.Key(u.name), int(u.seen.sessions.Load())
 	switch p := phase(u.seen.phase.Load()); { //nolint:gosec // one of three
 	case p == vacant && v.Sessions > 0:
-		v.State = "away"
+		v.State = away
 	default:
 		v.State = p.String()
 	}

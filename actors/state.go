@@ -16,9 +16,12 @@ const (
 	isOnline
 )
 
+// ConnectionStates are the words for the states of connections, in the order of their lives.
+var ConnectionStates = []string{"anonymous", "proving", "joining", "online"}
+
 // String returns a word for it.
 func (s connectionState) String() string {
-	return [...]string{"anonymous", "proving", "joining", "online"}[s]
+	return ConnectionStates[s]
 }
 
 // become begins a state.

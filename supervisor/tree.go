@@ -11,20 +11,22 @@ import (
 
 // Node is an actor of the relay, as it is seen from outside at one moment.
 type Node struct {
-	Name     string // the last part of its PID's id
-	Kind     Kind
-	State    string
-	Crashes  int // since it was spawned
-	Queue    int // messages that wait in its mailbox
-	Since    time.Time
-	User     string // what the log calls the key of a user, or of who is logged in on a connection; empty if nobody is
-	Children []Node // those with most to do first
-	More     int    // children that are left out
+	Name    string    `json:"name"` // the last part of its PID's id
+	Kind    Kind      `json:"kind"`
+	State   string    `json:"state"`
+	Crashes int       `json:"crashes"` // since it was spawned
+	Queue   int       `json:"queue"`   // messages that wait in its mailbox
+	Since   time.Time `json:"since"`
 
-	Transport string // of a connection
-	Window    int64  // bytes of the relay's memory that a connection holds
-	Stuck     bool   // a connection's socket takes no more at the moment
-	Sessions  int    // of a user
+	// User is what the log calls the key of a user, or of who is logged in on a connection; empty if nobody is.
+	User      string `json:"user,omitempty"`
+	Transport string `json:"transport,omitempty"` // of a connection
+	Window    int64  `json:"window,omitempty"`    // bytes of the relay's memory that a connection holds
+	Stuck     bool   `json:"stuck,omitempty"`     // a connection's client does not keep up at the moment
+	Sessions  int    `json:"sessions,omitempty"`  // of a user
+
+	Children []Node `json:"children,omitempty"` // those with most to do first
+	More     int    `json:"more,omitempty"`     // children that are left out
 }
 
 // Tree returns the actors of the relay that live, with at most so many children of each. It looks at them all, and disturbs none. False if there is none.
