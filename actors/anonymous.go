@@ -131,14 +131,24 @@ func (c *ConnectionActor) logIn(ctx actor.Context, run *Run, key frames.Key) {
 	}
 	c.login = c.newLogin(ctx, key)
 	switch {
-	case certified(c.conn, key):
-		c.login.certified = true
+	case c.shows(key):
 		c.startProving(nil, frames.Prove{})
 	case c.shared.needsProof(c.login.fingerprint()):
 		c.refuseLogin(frames.ProofRequired, "")
 	default:
 		c.join(ctx)
 	}
+}
+
+// shows reports whether the connection itself shows that whoever is there holds the key.
+func (c *ConnectionActor) shows(key frames.Key) bool {
+	switch {
+	case certified(c.conn, key):
+		c.login.shown = LoginCertificate
+	case len(key) > 0 && string(c.vouched) == string(key):
+		c.login.shown = LoginHost
+	}
+	return c.login.shown != 0
 }
 
 // prove begins a login whose client shows a proof.

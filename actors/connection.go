@@ -31,6 +31,7 @@ type ConnectionActor struct {
 	registry  *actor.PID
 	mail      *Mailbox
 	transport string
+	vouched   frames.Key // the host says that its holder is there
 	state     actor.ReceiveFunc
 	reader    *reader
 	out       output
@@ -55,7 +56,7 @@ type ConnectionActor struct {
 
 // ConnectionProps makes a ConnectionActor for a new connection, which it owns, and what that counts for at the door.
 func ConnectionProps(shared *Shared, m Welcome, registry *actor.PID) *actor.Props {
-	c := &ConnectionActor{shared: shared, conn: m.Conn, entry: m.Entry, transport: m.Transport, registry: registry}
+	c := &ConnectionActor{shared: shared, conn: m.Conn, entry: m.Entry, transport: m.Transport, vouched: m.Vouched, registry: registry}
 	c.mail = NewMailbox(shared, c.quarantine)
 	c.mail.Look(c.vitals)
 	c.out = output{shared: shared, conn: m.Conn, mail: c.mail}

@@ -15,13 +15,14 @@ const (
 	LoginHello                        // nothing, by one that does
 	LoginProof                        // possession of the key, by Prove
 	LoginCertificate                  // the same, in TLS
+	LoginHost                         // nothing, but the program that the relay is part of vouches for it
 
 	loginKinds
 )
 
 // String returns a word for it.
 func (k LoginKind) String() string {
-	return [loginKinds]string{"seed", "hello", "proof", "certificate"}[k]
+	return [loginKinds]string{"seed", "hello", "proof", "certificate", "host"}[k]
 }
 
 // Counts are how often things have happened that are no frames: the Ledger has those.

@@ -17,13 +17,13 @@ type Login struct {
 	Connection *actor.PID // writes what is for the client
 	User       *actor.PID // set by the UserActor before it answers Joined
 	shared     *Shared
-	address    *Address // where it comes from; nil if from no address
-	window     *window  // of its connection
-	certified  bool     // TLS has shown that it is
-	proven     bool     // whoever is there holds the key
-	extended   bool     // the client said Hello
-	presence   bool     // and wants to know who of its peers is there
-	pinnings   uint64   // as Trust counted them just before it was found that it needs no proof
+	address    *Address  // where it comes from; nil if from no address
+	window     *window   // of its connection
+	shown      LoginKind // by what else than a Prove; zero if by none
+	proven     bool      // whoever is there holds the key
+	extended   bool      // the client said Hello
+	presence   bool      // and wants to know who of its peers is there
+	pinnings   uint64    // as Trust counted them just before it was found that it needs no proof
 	over       atomic.Bool
 	worker     *worker // that sends Join or Joined; see ride
 }
@@ -42,8 +42,8 @@ func NewLogin(shared *Shared, key frames.Key, connection *actor.PID) *Login {
 // kind is what it has proved.
 func (l *Login) kind() LoginKind {
 	switch {
-	case l.certified:
-		return LoginCertificate
+	case l.shown != 0:
+		return l.shown
 	case l.proven:
 		return LoginProof
 	case l.extended:

@@ -160,6 +160,7 @@ type (
 		Conn      net.Conn
 		Entry     *Admission // what it counts for; nil if it does not
 		Transport string     // what it speaks below frames, in a word
+		Vouched   frames.Key // the one that the host says is there; nil if it says nothing
 	}
 	// Hurry says, the first time, that there is no time left to wait for clients that do not read; the second time, for any that
 	// are not drained.

@@ -47,6 +47,7 @@ const (
 	LoginHello       = actors.LoginHello       // nothing, by one that does
 	LoginProof       = actors.LoginProof       // possession of the key, by Prove
 	LoginCertificate = actors.LoginCertificate // the same, in TLS
+	LoginHost        = actors.LoginHost        // nothing, but the host vouches for it
 )
 
 // Crashed is published for every crash of an actor of the relay. Nothing in it is of a client's: neither keys nor payloads.

@@ -117,7 +117,8 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 		case <-served:
 		}
 	}()
-	transport, accepted := r.transport(ln)
+	transport := listener.Transport(ln)
+	accepted := r.accepted(transport)
 	var turnedAway sync.WaitGroup
 	defer turnedAway.Wait()
 	return listener.Serve(ctx, ln, func() listener.TCP { return r.config.Load().tcp() }, r.log(), func(conn net.Conn) {

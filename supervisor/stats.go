@@ -1,11 +1,9 @@
 package supervisor
 
 import (
-	"net"
 	"sync/atomic"
 
 	"github.com/mdeiml/blubbel-server/actors"
-	"github.com/mdeiml/blubbel-server/listener"
 )
 
 // Stats is how a relay is, and what has happened since it was spawned. Nothing in it is about one user.
@@ -71,13 +69,12 @@ func (s *Stats) count(kind Kind, v actors.Vitals) {
 	}
 }
 
-// transport returns what a listener's connections speak below frames, and how many of those were accepted.
-func (r *Relay) transport(ln net.Listener) (name string, accepted *atomic.Uint64) {
-	name = listener.Transport(ln)
+// accepted returns how many connections of a transport were.
+func (r *Relay) accepted(transport string) *atomic.Uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.transports[name] == nil {
-		r.transports[name] = new(atomic.Uint64)
+	if r.transports[transport] == nil {
+		r.transports[transport] = new(atomic.Uint64)
 	}
-	return name, r.transports[name]
+	return r.transports[transport]
 }
