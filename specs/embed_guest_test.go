@@ -165,7 +165,7 @@ var _ = Describe("Being a user as an actor of the host's", func() {
 		It("does not count as delivered when the host's actor crashes: the sender is told OFFLINE", func(ctx SpecContext) {
 			needsInside("the actor is the host's")
 			r := startRelay()
-			b := &bot{}
+			b := &bot{as: supervisor.Guest{Proven: true}}
 			send := b.spawn(r)
 			b.isTold(ctx, isAttached())
 			alice, robot := r.login(ctx), &client{key: b.as.Key}

@@ -71,7 +71,8 @@ type (
 )
 
 // Attach has the host's actor whose context it is log in as a user, and returns the guest, a child of that actor, with which it talks (see [Attached]). When
-// the host's actor stops, or restarts, the guest is detached; stopping the guest detaches it as well. Whatever the guest is refused, it is told by messages.
+// the host's actor stops, or restarts, the guest is detached; stopping the guest detaches it as well. One that is not
+// proven is refused with KEY_IN_USE as long as the last one with its key is not quite gone. Whatever the guest is refused, it is told by messages.
 func (r *Relay) Attach(host actor.Context, as Guest) (*actor.PID, error) {
 	if r.top == nil {
 		return nil, errors.New("supervisor: Attach before Spawn")
