@@ -198,6 +198,7 @@ var _ = Describe("Looking at a relay from outside", func() {
 		Eventually(ctx, func() any { return r.inside.Stats().Connections }).Should(Equal(map[supervisor.Place]int{
 			{Transport: "tcp", State: "online"}: 2, {Transport: "tcp", State: "anonymous"}: 1,
 		}))
+		r.settles(ctx)
 		s := r.inside.Stats()
 		Expect(s.Users).To(Equal(map[string]int{"online": 2}))
 		Expect(s.Sessions).To(Equal(1))
