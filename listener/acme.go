@@ -154,7 +154,7 @@ func (a *ACME) obtain(ctx context.Context, domain string) {
 		if ctx.Err() != nil {
 			return
 		}
-		log.WithError(err).WithFields(logrus.Fields{"again in": pause.String(), "what to do": "look whether " + reachable}).
+		log.WithError(err).WithFields(logrus.Fields{"retry": pause.String(), "advice": "look whether " + reachable}).
 			Warn("cannot get a TLS certificate; until there is one nobody can connect by TLS")
 		select {
 		case <-time.After(pause):
