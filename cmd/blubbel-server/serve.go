@@ -30,7 +30,7 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	defer home.close(log)
 	relay, err := o.relay(log, home)
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	return o.serve(ctx, relay, home, log)
 }
