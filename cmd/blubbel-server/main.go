@@ -2,8 +2,8 @@
 //
 // It keeps what must survive a restart in the folder that --state names, listens where --listen says, logs to standard error, and stops on
 // SIGINT or SIGTERM: what was under way is settled, clients are told, and it exits with code 0. A second signal ends it at once. SIGHUP has
-// it read its TLS certificate and its list of allowed keys again. Whatever keeps it from starting is one line on standard error and exit
-// code 1.
+// it read its configuration again, its TLS certificate, and its list of allowed keys. Whatever keeps it from starting is one line on standard
+// error and exit code 1.
 package main
 
 import (

@@ -19,18 +19,19 @@ import (
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
-// options are all the settings: their names, their defaults, and what --help says about them.
+// options are all the settings: their names, their defaults, and what --help says about them. Those with reload=yes change in a relay that
+// runs, see live.
 type options struct {
 	Listen      []address     `help:"Where to listen: host:port, tcp://host:port or tls://host:port. May be given more than once. Port 0 chooses a free one." default:"127.0.0.1:8000" placeholder:"ADDRESS" sep:"none"`
-	LogLevel    string        `help:"Least level that is logged: ${enum}." enum:"trace,debug,info,warn,error" default:"info"`
+	LogLevel    string        `help:"Least level that is logged: ${enum}." enum:"trace,debug,info,warn,error" default:"info" set:"reload=yes"`
 	LogFormat   string        `help:"How log lines look: ${enum}." enum:"text,json" default:"text"`
-	RateLimits  string        `help:"Limits by rate and by client address: ${enum}. Off switches off all of those below." enum:"on,off" default:"on"`
+	RateLimits  string        `help:"Limits by rate and by client address: ${enum}. Off switches off all of those below." enum:"on,off" default:"on" set:"reload=yes"`
 	SeedRawKeys bool          `help:"Also take the raw 128-byte keys of the first server."`
 	DrainTime   time.Duration `help:"When it is told to stop: how long to wait until everything under way is settled." default:"10s"`
 	certificates
 	access
 	stateFolder
-	limits
+	limits `set:"reload=yes"`
 }
 
 // Help implements kong.HelpProvider.
@@ -74,7 +75,9 @@ func isOfTLS(flag *kong.Flag) bool {
 }
 
 // Run implements the command.
-func (o options) Run(ctx context.Context, s streams) error { return serve(ctx, o, s.err) }
+func (o options) Run(ctx context.Context, c *commands, k *kong.Context, s streams) error {
+	return serve(ctx, o, newLive(c, k), s.err)
+}
 
 // config returns what the settings say about the relay, but for what is read from files.
 func (o options) config(log *logrus.Entry) (supervisor.Config, error) {
