@@ -48,7 +48,8 @@ func TestWhatConfigPrintsIsAFileForIt(t *testing.T) {
 		"defaults": {},
 		"others": {file: "frame-rate: off\nearly-refusal: 1:2:3\nlisten: [127.0.0.1:1, 'tls://:2']\nacme: [a.example.org]\n" +
 			"seed-raw-keys: true\npenalty-from: off\nwindow: 0x40000\ndrain-time: 1h2m3.004s\n"},
-		"odd": {flags: []string{"--state= a: #'\"\n\\b\tä ", "--allow-keys=null", "--acme-email="}},
+		"odd":   {flags: []string{"--state= a: #'\"\n\\b\tä ", "--allow-keys=null", "--acme-email="}},
+		"lines": {flags: []string{"--allow-keys=a\nb", "--state=x\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p.flags = append([]string{"config"}, p.flags...)
