@@ -52,8 +52,11 @@ func NewACME(authority Authority, log *logrus.Entry) (*ACME, error) {
 	if authority.Directory == "" {
 		authority.Directory = autocert.DefaultACMEDirectory
 	}
-	if err := authority.check(); err != nil {
+	if err := authority.Validate(); err != nil {
 		return nil, err
+	}
+	if err := authority.prepare(); err != nil {
+		return nil, fmt.Errorf("cannot keep certificates: %w", err)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // it is one: nobody here replaces it
 	transport.TLSClientConfig = &tls.Config{RootCAs: authority.Roots, MinVersion: tls.VersionTLS12}
@@ -90,8 +93,8 @@ const reachable = "the ACME server can be reached from here, and can itself reac
 // domains are those that one can have a certificate for: names in lower case, with a dot in it, and no number at the end.
 var domains = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// check makes the folder, and says what cannot work.
-func (a *Authority) check() error {
+// Validate says what cannot work, as far as one sees that before anybody is asked.
+func (a Authority) Validate() error {
 	if len(a.Domains) == 0 {
 		return errors.New("there is no domain to get a certificate for")
 	}
@@ -100,17 +103,14 @@ func (a *Authority) check() error {
 			return fmt.Errorf("%q is no domain that one can have a certificate for; give it such as relay.example.org, others than Latin letters as xn--", domain)
 		}
 	}
-	if u, err := url.Parse(a.Directory); err != nil || u.Scheme != "https" || u.Host == "" {
+	if u, err := url.Parse(a.Directory); a.Directory != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
 		return fmt.Errorf("%q is no directory of an ACME server; give its URL, beginning with https://", a.Directory)
-	}
-	if err := a.prepare(); err != nil {
-		return fmt.Errorf("cannot keep certificates: %w", err)
 	}
 	return nil
 }
 
 // prepare makes the folder, and tries whether it can be written: whoever cannot keep what the authority issues soon gets no more.
-func (a *Authority) prepare() error {
+func (a Authority) prepare() error {
 	if err := os.MkdirAll(a.Folder, 0o700); err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (a *ACME) obtain(ctx context.Context, domain string) {
 		if ctx.Err() != nil {
 			return
 		}
-		log.WithError(err).WithFields(logrus.Fields{"again in": pause.String(), "what to do": "look whether " + reachable}).
+		log.WithError(err).WithFields(logrus.Fields{"retry": pause.String(), "advice": "look whether " + reachable}).
 			Warn("cannot get a TLS certificate; until there is one nobody can connect by TLS")
 		select {
 		case <-time.After(pause):

@@ -39,7 +39,7 @@ func (e *expiry) watch(certificate *tls.Certificate) {
 		return
 	}
 	e.told = now
-	log := e.log.WithFields(logrus.Fields{"names": names(leaf), "until": leaf.NotAfter.Format(time.RFC3339), "what to do": e.advice})
+	log := e.log.WithFields(logrus.Fields{"names": names(leaf), "until": leaf.NotAfter.Format(time.RFC3339), "advice": e.advice})
 	if left <= 0 {
 		log.Warn("the TLS certificate has expired")
 	} else {

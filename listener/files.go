@@ -87,7 +87,7 @@ func (f *Files) read(is [2]os.FileInfo) error {
 	}
 	f.current.Store(certificate)
 	if key := is[1]; key != nil && key.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows" {
-		f.log.WithFields(logrus.Fields{"file": f.key, "what to do": "chmod o= " + f.key}).Warn("everybody on this machine can read the TLS key")
+		f.log.WithFields(logrus.Fields{"file": f.key, "advice": "chmod o= " + f.key}).Warn("everybody on this machine can read the TLS key")
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func Serve(ctx context.Context, ln net.Listener, tcp func() TCP, log *logrus.Ent
 		case !passing(err):
 			return err
 		default:
-			log.WithError(err).WithField("again in", pause.String()).Warn("cannot accept connections at the moment")
+			log.WithError(err).WithField("retry", pause.String()).Warn("cannot accept connections at the moment")
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():

@@ -31,12 +31,12 @@ type access struct {
 // it is there. While a new version cannot be read, the old list stays.
 type allowed struct {
 	file string
-	keys frames.Keys // which the file may hold
 	log  *logrus.Entry
 
 	list atomic.Pointer[map[store.Fingerprint]struct{}]
 
-	mu     sync.Mutex // of who looks at the file; who asks does not wait for it
+	mu     sync.Mutex  // of who looks at the file; who asks does not wait for it
+	keys   frames.Keys // which the file may hold
 	looked time.Time
 	seen   fs.FileInfo // of the version that was looked at last, none if there was no file
 }
@@ -77,6 +77,13 @@ func (a *allowed) watch(ctx context.Context, changed func()) {
 			changed()
 		}
 	}
+}
+
+// take has the file hold other keys, from when it is read again.
+func (a *allowed) take(keys frames.Keys) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.keys = keys
 }
 
 // reload reads the list again, changed or not. If it cannot be read, the old one stays.

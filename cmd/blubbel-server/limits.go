@@ -14,7 +14,7 @@ import (
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
-// limits are the flags of the fields of supervisor.Config with the same names, which have their defaults from there. Those of
+// limits are the settings of the fields of supervisor.Config with the same names, which have their defaults from there. Those of
 // the group rates are off with --rate-limits=off.
 type limits struct {
 	MinKeyBits      int `group:"limits" help:"Least size of an RSA key." default:"${MinKeyBits}"`
@@ -78,6 +78,14 @@ func groups() kong.Option {
 // number is an int, or off.
 type number int
 
+// String is the text that is read as this number.
+func (n number) String() string {
+	if n == supervisor.Off {
+		return "off"
+	}
+	return strconv.Itoa(int(n))
+}
+
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (n *number) UnmarshalText(text []byte) error {
 	if string(text) == "off" {
@@ -94,6 +102,14 @@ func (n *number) UnmarshalText(text []byte) error {
 
 // period is a time.Duration, or off.
 type period time.Duration
+
+// String is the text that is read as this period.
+func (p period) String() string {
+	if p == supervisor.Off {
+		return "off"
+	}
+	return time.Duration(p).String()
+}
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (p *period) UnmarshalText(text []byte) error {
@@ -131,21 +147,20 @@ func (l limits) config() (c supervisor.Config, err error) {
 	return c, err
 }
 
-// explain names the flag that a field of supervisor.Config has.
-func explain(err error) error {
-	var invalid *supervisor.InvalidError
-	if !errors.As(err, &invalid) {
+// ofSetting says of an error about a field of supervisor.Config which setting that is.
+func ofSetting(err error) error {
+	var field *supervisor.InvalidError
+	if !errors.As(err, &field) {
 		return err
 	}
-	return fmt.Errorf("%s %s (see blubbel-server --help)", flagName(invalid.Field), invalid.Text)
+	return &invalid{settingName(field.Field), " " + field.Text}
 }
 
-// flagName returns the flag of a field.
-func flagName(field string) string {
+// settingName returns the setting of a field.
+func settingName(field string) string {
 	var name strings.Builder
-	name.WriteString("-")
-	for _, r := range field {
-		if unicode.IsUpper(r) {
+	for i, r := range field {
+		if unicode.IsUpper(r) && i > 0 {
 			name.WriteByte('-')
 		}
 		name.WriteRune(unicode.ToLower(r))

@@ -2,8 +2,8 @@
 //
 // It keeps what must survive a restart in the folder that --state names, listens where --listen says, logs to standard error, and stops on
 // SIGINT or SIGTERM: what was under way is settled, clients are told, and it exits with code 0. A second signal ends it at once. SIGHUP has
-// it read its TLS certificate and its list of allowed keys again. Whatever keeps it from starting is one line on standard error and exit
-// code 1.
+// it read its configuration again, its TLS certificate, and its list of allowed keys. Whatever keeps it from starting is one line on standard
+// error and exit code 1.
 package main
 
 import (
@@ -50,8 +50,14 @@ type streams struct {
 
 // commands are what the program can do.
 type commands struct {
-	Relay options `cmd:"" name:"run" default:"withargs" help:"Run the relay. This is what happens if no command is named."`
-	Unpin unpin   `cmd:"" help:"Forget that a key has proved possession, so that it opens without proof again. The relay must not be running. Do it as the user that the relay runs as."`
+	ConfigFile string           `name:"config" help:"YAML file with settings." placeholder:"FILE"`
+	Version    kong.VersionFlag `help:"Print the version."`
+
+	Relay  options `cmd:"" name:"run" default:"withargs" help:"Run the relay. This is what happens if no command is named."`
+	Config show    `cmd:"" name:"config" help:"Print the settings as they are in effect, and where each comes from, as a file for --config. Fails if the relay would not start with them."`
+	Unpin  unpin   `cmd:"" help:"Forget that a key has proved possession, so that it opens without proof again. The relay must not be running. Do it as the user that the relay runs as."`
+
+	given sources
 }
 
 // errAnswered says that the arguments asked for something that was printed, such as help.
@@ -76,7 +82,7 @@ func parse(args []string, stdout io.Writer) (c *commands, command *kong.Context,
 		return nil, nil, errAnswered
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w (see blubbel-server --help)", err)
+		return nil, nil, c.explain(err)
 	}
 	return c, command, nil
 }

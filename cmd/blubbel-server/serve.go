@@ -19,7 +19,7 @@ import (
 )
 
 // serve runs a relay until ctx ends, or until it cannot accept any more.
-func serve(ctx context.Context, o options, stderr io.Writer) error {
+func serve(ctx context.Context, o options, now *live, stderr io.Writer) error {
 	log, written := o.logger(stderr)
 	written = sync.OnceFunc(written)
 	defer written()
@@ -30,21 +30,24 @@ func serve(ctx context.Context, o options, stderr io.Writer) error {
 	defer home.close(log)
 	relay, err := o.relay(log, home)
 	if err != nil {
-		return explain(err)
+		return err
 	}
-	return o.serve(ctx, relay, home, log)
+	now.relay, now.allowed, now.log = relay, home.allowed, log
+	return o.serve(ctx, now, home)
 }
 
 // serve is serve when there is a relay.
-func (o options) serve(ctx context.Context, relay *supervisor.Relay, home *state, log *logrus.Entry) error {
+func (o options) serve(ctx context.Context, now *live, home *state) error {
+	relay, log := now.relay, now.log
 	encryption, listeners, err := o.listeners(ctx, log)
 	if err != nil {
 		return err
 	}
-	defer reloadAtHangup(log, append(encryption.reloaders(), home.reloaders()...))()
 	if _, err := relay.Spawn(supervisor.NewSystem(log).Root, "relay"); err != nil {
 		return err
 	}
+	now.files = append(encryption.reloaders(), home.reloaders()...)
+	defer now.reloadAtHangup()()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go giveBack(ctx, relay)         // ends with ctx

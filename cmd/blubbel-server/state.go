@@ -30,7 +30,7 @@ type stateFolder struct {
 // Validate implements kong.Validatable.
 func (f stateFolder) Validate() error {
 	if f.State == "" {
-		return errors.New("--state is empty; name a folder, or leave it out")
+		return &invalid{"state", " is empty; name a folder, or leave it out"}
 	}
 	return nil
 }

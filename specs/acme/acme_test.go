@@ -160,7 +160,7 @@ func TestAnAuthorityThatIsAwayIsToldOnce(t *testing.T) {
 	a.Close()
 	d := start(t, folder, append(a.flags(), "--acme", "relay.test")...)
 	said := d.says(t, "cannot get a TLS certificate; until there is one nobody can connect by TLS")
-	if why, _ := said["error"].(string); !strings.Contains(why, "connection refused") || said["again in"] != "1m5s" || said["domain"] != "relay.test" {
+	if why, _ := said["error"].(string); !strings.Contains(why, "connection refused") || said["retry"] != "1m5s" || said["domain"] != "relay.test" {
 		t.Errorf("it says %v", said)
 	}
 	for range 20 {

@@ -51,9 +51,14 @@ type line map[string]any
 // start starts a daemon, and returns it when it says that it is ready. At the test's end it is killed, if it is still there.
 func start(t *testing.T, args ...string) *daemon {
 	t.Helper()
-	command := exec.Command(built, append([]string{
+	return starts(t, exec.Command(built, append([]string{
 		"--listen", "127.0.0.1:0", "--state", t.TempDir(), "--log-format", "json", "--rate-limits", "off",
-	}, args...)...)
+	}, args...)...))
+}
+
+// starts is start, of a daemon that logs as JSON.
+func starts(t *testing.T, command *exec.Cmd) *daemon {
+	t.Helper()
 	log, err := command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -218,7 +218,7 @@ func TestHangupEndsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.signals(t, syscall.SIGHUP)
-	d.says(t, "SIGHUP: there is nothing to read again")
+	d.says(t, "SIGHUP: nothing has changed")
 	bob := d.joins(t)
 	if err := errors.Join(bob.say(said{typ: frames.TypeLogin}), bob.next(), bob.heardLast(frames.TypeLogin, 0)); err != nil {
 		t.Error(err)
