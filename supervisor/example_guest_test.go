@@ -32,7 +32,7 @@ func (p *parrot) Receive(ctx actor.Context) {
 	case supervisor.Deliver:
 		switch f := m.Frame.(type) {
 		case frames.StartSession:
-			ctx.Send(m.Guest, supervisor.Say{Frame: frames.AcceptSession{Peer: f.Peer, Sealed: f.Sealed}})
+			ctx.Send(m.Guest, supervisor.Say{Frame: frames.AcceptSession(f)}) // the same for the example; else the other half
 		case frames.Message:
 			ctx.Send(m.Guest, supervisor.Say{Frame: f}) // Peer is who it came from, and is whom it goes to
 		}
