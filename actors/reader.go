@@ -17,6 +17,7 @@ type reader struct {
 	shared     *Shared
 	limits     *Limits // of when it began; its client was told some of them
 	conn       net.Conn
+	entry      *Admission // nil if nobody counts it
 	socket     socket
 	window     window
 	connection *actor.PID
@@ -38,7 +39,7 @@ type reader struct {
 	clock  clock
 	moved  bool      // something came since the socket was last found empty
 	noted  uint64    // so many probes
-	shaken bool      // hands, by TLS
+	shaken bool      // hands
 	ending Ending    // why the client is not read any more, if it is not for its own fault
 	armed  time.Time // the read deadline of conn; it may be earlier than need be
 }
