@@ -2,6 +2,9 @@ package actors
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -62,12 +65,21 @@ func (l *Ledger) Read() Account {
 
 // String shows the account on one line, in frames.
 func (a Account) String() string {
-	refused := map[frames.Code]uint64{}
-	for code, t := range a.Refused {
-		refused[code] = t.Frames
+	return fmt.Sprintf("taken %d, delivered %d, refused %s, in flight %d, mislaid %d",
+		a.Taken.Frames, a.Delivered.Frames, a.refused(), a.InFlight.Frames, a.DeadLetters)
+}
+
+// refused is how many frames were, and for what, as in 3 (BUSY 2, OFFLINE 1).
+func (a Account) refused() string {
+	sum, parts := uint64(0), []string{}
+	for _, code := range slices.Sorted(maps.Keys(a.Refused)) {
+		sum += a.Refused[code].Frames
+		parts = append(parts, fmt.Sprint(code, " ", a.Refused[code].Frames))
 	}
-	return fmt.Sprintf("taken %d, delivered %d, refused %v, in flight %d, dead letters %d",
-		a.Taken.Frames, a.Delivered.Frames, refused, a.InFlight.Frames, a.DeadLetters)
+	if sum == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%d (%s)", sum, strings.Join(parts, ", "))
 }
 
 // Mislaid counts a frame that the actors mislaid.

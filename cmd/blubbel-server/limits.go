@@ -66,6 +66,7 @@ type limits struct {
 func groups() kong.Option {
 	return kong.ExplicitGroups([]kong.Group{
 		{Key: "tls", Title: "TLS:", Description: "Whoever listens on tls:// needs one of: a pair of files, a certificate made at start, or ACME."},
+		{Key: "admin", Title: "Showing what it does:", Description: "Metrics for Prometheus, a page, and what blubbel-server ctl prints."},
 		{Key: "limits", Title: "Limits:"},
 		{Key: "times", Title: "Limits of time:"},
 		{

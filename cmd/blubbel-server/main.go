@@ -55,7 +55,8 @@ type commands struct {
 
 	Relay  options `cmd:"" name:"run" default:"withargs" help:"Run the relay. This is what happens if no command is named."`
 	Config show    `cmd:"" name:"config" help:"Print the settings as they are in effect, and where each comes from, as a file for --config. Fails if the relay would not start with them."`
-	Unpin  unpin   `cmd:"" help:"Forget that a key has proved possession, so that it opens without proof again. The relay must not be running. Do it as the user that the relay runs as."`
+	Ctl    ctl     `cmd:"" help:"Ask a relay that runs, where --admin shows it."`
+	Unpin  unpin   `cmd:"" help:"Forget that a key has proved possession, so that it opens without proof again. The relay must not be running (else: ctl unpin). Do it as the user that the relay runs as."`
 
 	given sources
 }
@@ -72,7 +73,7 @@ func parse(args []string, stdout io.Writer) (c *commands, command *kong.Context,
 		kong.Description("Relays end-to-end encrypted messages between people who know each other's public keys."),
 		kong.Writers(stdout, stdout),
 		kong.Exit(func(int) { answered = true }),
-		kong.Vars{"version": version()}, defaults(), groups(), kong.Help(help),
+		kong.Vars{"version": "blubbel-server " + version()}, defaults(), groups(), kong.Help(help),
 	)
 	if err != nil {
 		return nil, nil, err

@@ -31,6 +31,7 @@ type options struct {
 	certificates
 	access
 	stateFolder
+	administration
 	limits `set:"reload=yes"`
 }
 
@@ -49,6 +50,9 @@ func (o options) Validate() error {
 		return &conflict{err, isOfTLS}
 	}
 	if err := o.stateFolder.Validate(); err != nil {
+		return err
+	}
+	if err := o.administration.check(); err != nil {
 		return err
 	}
 	if o.DrainTime < 10*time.Millisecond {
@@ -157,10 +161,10 @@ func (o options) level() logrus.Level {
 	return level
 }
 
-// version is what --version prints: the module's, as the build knows it.
+// version is the module's, as the build knows it.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return "blubbel-server " + info.Main.Version
+		return info.Main.Version
 	}
-	return "blubbel-server (devel)"
+	return "(devel)"
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/mdeiml/blubbel-server/admin"
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
@@ -39,6 +40,11 @@ func serve(ctx context.Context, o options, now *live, stderr io.Writer) error {
 // serve is serve when there is a relay.
 func (o options) serve(ctx context.Context, now *live, home *state) error {
 	relay, log := now.relay, now.log
+	shown, err := o.administration.open(ctx, o.State)
+	if err != nil {
+		return err
+	}
+	defer shown.close()
 	encryption, listeners, err := o.listeners(ctx, log)
 	if err != nil {
 		return err
@@ -50,17 +56,15 @@ func (o options) serve(ctx context.Context, now *live, home *state) error {
 	defer now.reloadAtHangup()()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go giveBack(ctx, relay)         // ends with ctx
-	go expire(ctx, home.store, log) // ends with ctx
-	if home.allowed != nil {
-		go home.allowed.watch(ctx, relay.Recheck) // ends with ctx
-	}
+	home.tend(ctx, relay, log)
 	encryption.begin(ctx, log)
 	served := make(chan error)
 	for _, ln := range listeners {
 		go func() { served <- relay.Serve(ctx, ln) }() // ends with ctx
 	}
 	home.introduce(log)
+	about := admin.About{Version: version(), Started: time.Now(), Relay: home.relayID().String(), Listen: addresses(listeners, place)}
+	shown.serve(relay, o.administration, about, cancel, log)
 	log.WithFields(logrus.Fields{
 		"listen": strings.Join(addresses(listeners, place), ","), "address": strings.Join(addresses(listeners, home.reachable), " "),
 	}).Info("relay ready")

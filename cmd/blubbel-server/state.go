@@ -20,6 +20,7 @@ import (
 	"github.com/mdeiml/blubbel-server/frames"
 	"github.com/mdeiml/blubbel-server/store"
 	"github.com/mdeiml/blubbel-server/store/disk"
+	"github.com/mdeiml/blubbel-server/supervisor"
 )
 
 // stateFolder is where the relay keeps what must survive a restart.
@@ -78,6 +79,15 @@ func (s *state) introduce(log *logrus.Entry) {
 		log.Warn("there was no identity in the state folder, and there are pins: the relay is another now, whose address friends do not have")
 	case s.isNew:
 		log.Info("the relay has a new identity; keep the state folder, and its address stays")
+	}
+}
+
+// tend does what is to be done now and then while the relay runs, until ctx ends.
+func (s *state) tend(ctx context.Context, relay *supervisor.Relay, log *logrus.Entry) {
+	go giveBack(ctx, relay)      // ends with ctx
+	go expire(ctx, s.store, log) // ends with ctx
+	if s.allowed != nil {
+		go s.allowed.watch(ctx, relay.Recheck) // ends with ctx
 	}
 }
 

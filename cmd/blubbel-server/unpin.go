@@ -17,6 +17,8 @@ type unpin struct {
 	Fingerprint fingerprint `arg:"" help:"The key's fingerprint: 64 hexadecimal digits, as blubbel id prints them."`
 }
 
+const unpinned = "unpinned %s; the next to prove possession of this key pins it again\n"
+
 // fingerprint is a fingerprint as an argument.
 type fingerprint store.Fingerprint
 
@@ -44,6 +46,6 @@ func (u unpin) Run(s streams) (err error) {
 	if !was {
 		return fmt.Errorf("%s is not pinned", hex.EncodeToString(u.Fingerprint[:]))
 	}
-	_, err = fmt.Fprintf(s.out, "unpinned %s; the next to prove possession of this key pins it again\n", hex.EncodeToString(u.Fingerprint[:]))
+	_, err = fmt.Fprintf(s.out, unpinned, hex.EncodeToString(u.Fingerprint[:]))
 	return err
 }

@@ -42,6 +42,7 @@ type daemon struct {
 	process *os.Process
 	address string
 	log     chan line             // what it says
+	said    map[string]line       // what it has said, as far as the test has listened
 	state   chan *os.ProcessState // how it ended
 }
 
@@ -66,7 +67,7 @@ func starts(t *testing.T, command *exec.Cmd) *daemon {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{process: command.Process, log: make(chan line, 1000), state: make(chan *os.ProcessState, 1)}
+	d := &daemon{process: command.Process, log: make(chan line, 1000), said: map[string]line{}, state: make(chan *os.ProcessState, 1)}
 	gone := make(chan struct{})
 	go func() { // ends with the process
 		defer close(gone)
@@ -99,6 +100,10 @@ func (d *daemon) says(t *testing.T, what string) line {
 			switch {
 			case !ok:
 				t.Fatalf("it has ended, and has not said %q", what)
+			}
+			text, _ := said["msg"].(string)
+			d.said[text] = said
+			switch {
 			case said["msg"] == what:
 				return said
 			case said["level"] == "error":
