@@ -195,7 +195,7 @@ export class Chat {
   #leave() {
     const { now } = this.#clock;
     const { live } = this.#meeting;
-    if (live?.outbox.ended) this.#leaving = Math.min(this.#leaving, now + LINGER);
+    if (live?.outbox.unconfirmed === 0) this.#leaving = Math.min(this.#leaving, now + LINGER);
     if (live && this.#wire && now < this.#leaving) return;
     this.#closed = true;
     this.#post(TYPE.END_SESSION, this.#peer.key);

@@ -10,11 +10,13 @@ export class Outbox {
   #said = 0; // the last that has a number
   #new = []; // not said yet
   #again = []; // to be said again, in the order of their numbers
-  #end; // our End, once it has a number
+  #ending = false; // whether we have said our End, or are about to
+  #end; // its number, once it has one
 
   /** add has something said when it is its turn. Rekey and Rekeyed do not wait for texts that have no room. */
   add(kind, body) {
     const message = { kind, body };
+    if (kind === KIND.END) this.#ending = true;
     const rekeying = kind === KIND.REKEY || kind === KIND.REKEYED;
     if (rekeying) this.#new.unshift(message);
     else this.#new.push(message);
@@ -49,8 +51,8 @@ export class Outbox {
     return this.taken >= this.#end;
   }
 
-  /** unconfirmed is how many messages the peer has not taken. */
+  /** unconfirmed is how many messages the peer has not taken, but for our End. */
   get unconfirmed() {
-    return this.#said - this.taken + this.#new.length;
+    return this.#said - this.taken + this.#new.length - (this.#ending && !this.ended ? 1 : 0);
   }
 }

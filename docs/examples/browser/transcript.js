@@ -10,6 +10,7 @@ export class Transcript {
   #name; // the friend's
   #waiting = []; // our messages that the friend's program has not taken: { message, state }
   #strangers = new Set();
+  #away = false; // whether the relay says that the friend is not connected
   #worked = false; // whether we were ever logged in
   #told; // the notice that was shown last, so that none is repeated
   #listeners = new AbortController();
@@ -42,6 +43,7 @@ export class Transcript {
   /** read waits until the user has read enough of a chat that is over. */
   async read() {
     this.#enable(false);
+    this.#unconfirmed();
     this.#status("The chat is over");
     $("end").textContent = "Back";
     $("end").focus();
@@ -86,6 +88,7 @@ export class Transcript {
   }
 
   on_open() {
+    this.#away = false;
     this.#notice(`${this.#name} is here.`);
     this.#status("Encrypted from end to end");
     this.#enable(true);
@@ -93,6 +96,8 @@ export class Transcript {
   }
 
   on_presence({ online }) {
+    if (online === !this.#away) return;
+    this.#away = !online;
     this.#notice(`${this.#name} is ${online ? "connected again" : "not connected; what you write waits"}.`);
   }
 
@@ -114,11 +119,7 @@ export class Transcript {
 
   on_over({ done, fault, refused, left, replaced, byPeer, tampering }) {
     this.#enable(false);
-    if (this.#waiting.length > 0) {
-      const many = this.#waiting.length;
-      this.#notice(`${many === 1 ? "A message has" : `${many} messages have`} not been confirmed, and may be lost.`);
-      this.#waiting = [];
-    }
+    this.#unconfirmed();
     if (done) return this.#notice("Both of you have said everything.");
     if (replaced) return this.#notice(`${this.#name} has begun anew.`);
     if (refused) return this.#notice(`The session has not lasted: ${refused.message}`);
@@ -134,6 +135,12 @@ export class Transcript {
 
   on_trouble({ text }) {
     this.#alarm(text);
+  }
+
+  #unconfirmed() {
+    const many = this.#waiting.length;
+    if (many > 0) this.#notice(`${many === 1 ? "A message has" : `${many} messages have`} not been confirmed, and may be lost.`);
+    this.#waiting = [];
   }
 
   #faulty(fault, byPeer, tampering) {
