@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -18,13 +19,20 @@ import (
 // opened returns where pages from this origin find the relay.
 func (d *daemon) opened(t *testing.T, origin string) (address string) {
 	t.Helper()
-	return bridge(t, d.host(), origin, func(frames.Type, []byte) {})
+	return newBridge(t, d.host(), origin, func(frames.Type, []byte) {}).address
 }
 
-// bridge joins WebSockets with a relay's TCP listener, as somebody on the way could. change may change the payload of what
-// pages send.
-func bridge(t *testing.T, relay, origin string, change func(kind frames.Type, payload []byte)) (address string) {
+// bridge joins WebSockets with a relay's TCP listener, as somebody on the way could.
+type bridge struct {
+	address string
+	mu      sync.Mutex
+	open    []net.Conn
+}
+
+// newBridge starts a bridge. change may change the payload of what pages send.
+func newBridge(t *testing.T, relay, origin string, change func(kind frames.Type, payload []byte)) *bridge {
 	t.Helper()
+	b := &bridge{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page, err := websocket.Accept(w, r, &websocket.AcceptOptions{OriginPatterns: []string{origin}})
 		if err != nil {
@@ -35,6 +43,9 @@ func bridge(t *testing.T, relay, origin string, change func(kind frames.Type, pa
 			_ = page.CloseNow()
 			return
 		}
+		b.mu.Lock()
+		b.open = append(b.open, there)
+		b.mu.Unlock()
 		here := websocket.NetConn(context.Background(), page, websocket.MessageBinary)
 		go func() { // ends with either
 			_, _ = io.Copy(here, there)
@@ -44,7 +55,18 @@ func bridge(t *testing.T, relay, origin string, change func(kind frames.Type, pa
 		_ = there.Close()
 	}))
 	t.Cleanup(server.Close)
-	return "ws" + strings.TrimPrefix(server.URL, "http") + "/"
+	b.address = "ws" + strings.TrimPrefix(server.URL, "http") + "/"
+	return b
+}
+
+// cut ends all connections without a word.
+func (b *bridge) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, there := range b.open {
+		_ = there.Close()
+	}
+	b.open = nil
 }
 
 // forward copies frames until an error.

@@ -134,7 +134,7 @@ func TestWhyItCannotConnectIsSaid(t *testing.T) {
 	friend := newFriend(t, d.address)
 	p.makesKey()
 	p.starts(d.opened(t, "https://somewhere.example"), "Bob", friend.pem())
-	p.shows("#problem", "does not take this page's connection. If it is a relay, it has to be told where the page comes from: --ws-origin "+origin)
+	p.shows("#problem", "or the relay has to be told where this page comes from: --ws-origin "+origin)
 	p.complains("WebSocket")
 	p.complains("426 (Upgrade Required)") // as a bridge says, or a relay
 	p.starts("ws://127.0.0.1:9999/", "Bob", friend.pem())
@@ -160,15 +160,15 @@ func TestAChangedRecordIsNoticed(t *testing.T) {
 	c, origin := newChromium(t), site(t)
 	d := start(t)
 	var messages atomic.Int64
-	liar := bridge(t, d.host(), origin, func(kind frames.Type, payload []byte) {
+	liar := newBridge(t, d.host(), origin, func(kind frames.Type, payload []byte) {
 		if kind == frames.TypeMessage && messages.Add(1) == 4 {
 			payload[len(payload)-1] ^= 1
 		}
 	})
 	alice, bob := c.open(t, origin), c.open(t, origin)
 	toAlice, toBob := alice.makesKey(), bob.makesKey()
-	alice.starts(liar, "Bob", toBob)
-	bob.starts(liar, "Alice", toAlice)
+	alice.starts(liar.address, "Bob", toBob)
+	bob.starts(liar.address, "Alice", toAlice)
 	alice.opens()
 	bob.opens()
 	alice.types("one")
@@ -176,5 +176,58 @@ func TestAChangedRecordIsNoticed(t *testing.T) {
 		p.shows("[role=alert]", "A message was forged or changed on its way.")
 		p.shows("[role=alert]", "somebody tampers with it")
 		p.shows("#end", "Back")
+	}
+}
+
+func TestConnectionsBreak(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	d := start(t)
+	way := newBridge(t, d.host(), origin, func(frames.Type, []byte) {})
+	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	pem := alice.makesKey()
+	alice.starts(way.address, "Bob", bob.pem())
+	session := bob.accepts(pem)
+	alice.opens()
+	said := 0
+	for _, cut := range []func(){way.cut, bob.cut, func() { way.cut(); bob.cut() }} {
+		for range 3 {
+			said++
+			text := fmt.Sprintf("text %d", said)
+			bob.says(session, text)
+			alice.types(text)
+			if said%3 == 2 {
+				cut()
+			}
+		}
+		alice.shows(".message.theirs", fmt.Sprintf("text %d", said))
+		if got, want := bob.hears(session, 3), alice.messages()[said-3:]; !slices.Equal(got, want) {
+			t.Errorf("the friend hears %q, and the page %q", got, want)
+		}
+	}
+	alice.until(fmt.Sprintf(`[...document.querySelectorAll(".state")].filter((one) => one.textContent === "✓").length === %d`, said))
+	if err := session.Flush(bob.limited()); err != nil {
+		t.Error(err)
+	}
+	if got := len(alice.messages()); got != said {
+		t.Errorf("the page shows %d messages, want %d", got, said)
+	}
+}
+
+func TestTheRelayIsRestarted(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	d := start(t)
+	way := newBridge(t, d.host(), origin, func(frames.Type, []byte) {})
+	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	pem := alice.makesKey()
+	alice.starts(way.address, "Bob", bob.pem())
+	first := bob.accepts(pem)
+	alice.opens()
+	d.restarts(t)
+	alice.shows("#status", "Not connected")
+	second := bob.accepts(pem)
+	alice.shows("#status", "Encrypted from end to end")
+	talk(t, alice, bob, second)
+	if first.Err() == nil {
+		t.Error("the first session lives yet")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -39,6 +40,9 @@ func run(m *testing.M) int {
 // daemon is a relay in a process of its own.
 type daemon struct {
 	address string // blubbel://ID@host:port
+	folder  string
+	process *os.Process
+	gone    chan struct{}
 }
 
 var ready = regexp.MustCompile(`^blubbel://([^@]+)@(.+)$`)
@@ -50,8 +54,25 @@ func (d *daemon) host() string { return ready.FindStringSubmatch(d.address)[2] }
 // start starts a daemon, and returns it when it is ready.
 func start(t *testing.T) *daemon {
 	t.Helper()
-	command := exec.Command(built, "--listen", "127.0.0.1:0", "--log-format", "json", "--rate-limits", "off")
-	command.Dir = t.TempDir()
+	d := &daemon{folder: t.TempDir()}
+	d.starts(t, "127.0.0.1:0")
+	return d
+}
+
+// restarts stops it, and starts it where it was.
+func (d *daemon) restarts(t *testing.T) {
+	t.Helper()
+	if err := d.process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-d.gone
+	d.starts(t, d.host())
+}
+
+func (d *daemon) starts(t *testing.T, listen string) {
+	t.Helper()
+	command := exec.Command(built, "--listen", listen, "--log-format", "json", "--rate-limits", "off")
+	command.Dir = d.folder
 	stderr, err := command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +81,7 @@ func start(t *testing.T) *daemon {
 		t.Fatal(err)
 	}
 	gone, listening := make(chan struct{}), make(chan string, 1)
+	d.process, d.gone = command.Process, gone
 	go func() { // ends with the process
 		defer close(gone)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
@@ -77,11 +99,10 @@ func start(t *testing.T) *daemon {
 	select {
 	case addresses := <-listening:
 		first, _, _ := strings.Cut(addresses, ",")
-		return &daemon{address: strings.TrimSpace(first)}
+		d.address = strings.TrimSpace(first)
 	case <-gone:
 		t.Fatal("the daemon has ended")
 	case <-time.After(patience):
 		t.Fatal("the daemon does not get ready")
 	}
-	return nil
 }

@@ -2,6 +2,8 @@ package browser
 
 import (
 	"context"
+	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +48,8 @@ type friend struct {
 	*client.Client
 	t    *testing.T
 	self *client.Identity
+	mu   sync.Mutex
+	conn net.Conn
 }
 
 func newFriend(t *testing.T, relay string) *friend {
@@ -63,7 +67,7 @@ func newFriend(t *testing.T, relay string) *friend {
 func (f *friend) logsIn(relay string) {
 	f.t.Helper()
 	ctx := f.limited()
-	c, err := client.Dial(ctx, relay, client.Options{})
+	c, err := client.Dial(ctx, relay, client.Options{Reconnect: client.Forever, DialContext: f.dial})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -81,6 +85,21 @@ func (f *friend) limited() context.Context {
 }
 
 func (f *friend) pem() string { return string(client.MarshalKey(f.self.Key())) }
+
+func (f *friend) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conn = conn
+	return conn, err
+}
+
+// cut ends the connection without a word.
+func (f *friend) cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_ = f.conn.Close()
+}
 
 // asks asks somebody for a session until they accept.
 func (f *friend) asks(pem string) *client.Session {

@@ -53,7 +53,7 @@ async function whyNot(url) {
     return `Nobody answers at ${host}.`;
   }
   return (
-    `There is a server at ${host}, and it does not take this page's connection. If it is a relay, it has to be told ` +
-    `where the page comes from: --ws-origin ${location.origin}`
+    `There is a server at ${host}, and it does not take this page's connection. If it is a relay, either the address ends ` +
+    `in another path, or the relay has to be told where this page comes from: --ws-origin ${location.origin}`
   );
 }

@@ -24,8 +24,7 @@ async function begin() {
 
 function showKey() {
   $("keyless").hidden = identity !== undefined;
-  $("keyed").hidden = identity === undefined;
-  $("go").disabled = identity === undefined;
+  $("keyed").hidden = $("befriended").hidden = identity === undefined;
   if (!identity) return;
   $("fingerprint").textContent = hex(identity.fingerprint);
   $("key").value = toPEM(identity.key);

@@ -27,6 +27,7 @@ export class Transcript {
     $("chat").hidden = false;
     $("who").textContent = this.#name;
     $("log").replaceChildren();
+    $("composer").hidden = false;
     $("safety").open = false;
     $("number").textContent = "…";
     chat.safetyNumber().then((number) => ($("number").textContent = number));
@@ -42,9 +43,9 @@ export class Transcript {
 
   /** read waits until the user has read enough of a chat that is over. */
   async read() {
-    this.#enable(false);
     this.#unconfirmed();
     this.#status("The chat is over");
+    $("composer").hidden = true;
     $("end").textContent = "Back";
     $("end").focus();
     await new Promise((resolve) => (this.#back = resolve));
@@ -195,27 +196,23 @@ export class Transcript {
     state.ariaHidden = "true"; // who listens hears the message once
     const body = element("span", "", text);
     body.dir = "auto";
-    this.#show(element("p", `message ${whose}`, element("span", "unseen", `${who}: `), body, state));
+    const shown = element("p", `message ${whose}`, element("span", "unseen", `${who}: `), body);
+    if (whose === "mine") shown.append(state);
+    $("log").append(shown);
+    if (whose === "mine") shown.scrollIntoView({ block: "end" });
     this.#told = undefined;
     return state;
   }
 
   #notice(text) {
-    if (text !== this.#told) this.#show(element("p", "notice", text));
+    if (text !== this.#told) $("log").append(element("p", "notice", text));
     this.#told = text;
   }
 
   #alarm(text) {
     const shown = element("p", "problem", text);
     shown.role = "alert";
-    this.#show(shown);
-  }
-
-  #show(shown) {
-    const log = $("log");
-    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-    log.append(shown);
-    if (atEnd) shown.scrollIntoView({ block: "end" });
+    $("log").append(shown);
   }
 }
 
