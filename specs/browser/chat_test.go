@@ -231,3 +231,18 @@ func TestTheRelayIsRestarted(t *testing.T) {
 		t.Error("the first session lives yet")
 	}
 }
+
+func TestTheKeyIsUsedElsewhere(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	d := start(t)
+	p, bob := c.open(t, origin), newFriend(t, d.address)
+	p.makesKey()
+	p.starts(d.opened(t, origin), "Bob", bob.pem())
+	p.shows("#status", "Asking Bob")
+	second := p.another(origin)
+	second.do(chromedp.WaitVisible("#key"))
+	second.click("#go") // what was typed is there
+	second.shows("#status", "Asking Bob")
+	p.shows("[role=alert]", "REPLACED")
+	p.shows("#status", "The chat is over")
+}

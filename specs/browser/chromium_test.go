@@ -14,40 +14,47 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 )
 
 // chromium is a browser that knows no host but this one.
 type chromium struct{ context.Context }
 
-func newChromium(t *testing.T) chromium {
+// shared is the browser of all tests; nil if there is none on this machine.
+var shared *chromium
+
+// newChromium returns the browser, or skips the test.
+func newChromium(t *testing.T) *chromium {
 	t.Helper()
+	if shared == nil {
+		t.Skip("there is no chromium on this machine: install one (apt-get install chromium) to run the browser's tests")
+	}
+	return shared
+}
+
+// startChromium starts the browser, and returns how to end it; nil if there is none.
+func startChromium(profile string) (c *chromium, quit func(), err error) {
 	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil {
 			path = found
 			break
 		}
 	}
 	if path == "" {
-		t.Skip("there is no chromium on this machine: install one (apt-get install chromium) to run the browser's tests")
+		return nil, func() {}, nil
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(profile),
 		chromedp.Flag("headless", "new"), chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"))
-	limited, cancel := context.WithTimeout(context.Background(), 3*patience)
-	t.Cleanup(cancel)
-	allocator, stop := chromedp.NewExecAllocator(limited, options...)
-	t.Cleanup(stop)
-	ctx, quit := chromedp.NewContext(allocator)
-	t.Cleanup(quit)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, cancel := chromedp.NewContext(allocator)
+	quit = func() {
+		cancel()
+		stop()
 	}
-	return chromium{ctx}
+	return &chromium{ctx}, quit, chromedp.Do(ctx)
 }
 
 // site serves the example as any web server would.
@@ -58,7 +65,7 @@ func site(t *testing.T) (origin string) {
 	return server.URL
 }
 
-// page is the client in a browser profile of its own.
+// page is the client, as somebody has it open.
 type page struct {
 	context.Context
 	t    *testing.T
@@ -66,10 +73,22 @@ type page struct {
 	said []string // what stands in its console
 }
 
-// open opens the page. When the test ends nothing may stand in its console.
-func (c chromium) open(t *testing.T, origin string) *page {
+// open opens the page in a profile of its own.
+func (c *chromium) open(t *testing.T, origin string) *page {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(c, chromedp.WithNewBrowserContext())
+	return newPage(c, t, origin, chromedp.WithNewBrowserContext())
+}
+
+// another opens it once more in the same profile.
+func (p *page) another(origin string) *page {
+	p.t.Helper()
+	return newPage(p, p.t, origin)
+}
+
+// newPage opens the page. When the test ends nothing may stand in its console.
+func newPage(parent context.Context, t *testing.T, origin string, options ...chromedp.ContextOption) *page {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(parent, options...)
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
@@ -180,12 +199,9 @@ func (p *page) click(selector string) {
 // types types a message, and sends it with the Enter key.
 func (p *page) types(text string) {
 	p.t.Helper()
-	p.do(chromedp.SendKeys("#text", text), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, input.DispatchKeyEvent, input.DispatchKeyEventParams{
-			Type: input.DispatchKeyEventTypeKeyDown, Key: "Enter", Code: "Enter", Text: "\r", WindowsVirtualKeyCode: 13,
-		})
-		return err
-	}))
+	p.do(chromedp.Focus("#text"))
+	p.inserts(text)
+	p.press("Enter")
 }
 
 // messages returns the texts that the friend has said, as shown.

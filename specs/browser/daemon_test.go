@@ -28,6 +28,12 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	c, quit, err := startChromium(filepath.Join(dir, "profile"))
+	if err != nil {
+		panic(err)
+	}
+	defer quit()
+	shared = c
 	built = filepath.Join(dir, "blubbel-server")
 	build := exec.Command("go", "build", "-o", built, "./cmd/blubbel-server")
 	build.Dir = filepath.Join("..", "..")

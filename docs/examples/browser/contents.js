@@ -83,5 +83,5 @@ export function parseResume(body) {
   const ahead = big(fields.take(8));
   const names = (number) =>
     number <= complete || (number <= complete + 64 && ((ahead >> BigInt(number - complete - 1)) & 1n) === 1n);
-  return { step, names };
+  return { step, complete, names };
 }

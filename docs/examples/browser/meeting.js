@@ -8,7 +8,7 @@ import { FAULT } from "./faults.js";
 import { Session } from "./session.js";
 
 const ASK_EVERY = 10000; // ms
-const REMEMBERED = 4; // Starts of ours that may still be accepted
+const REMEMBERED = 4; // Starts of ours that may still be accepted, and of the friend's that we have accepted
 const CROSSING = 5000; // ms within which two requests, or two acceptances, have crossed
 const FIRST_RECORD = 30000; // ms for the initiator's first record
 const ABORT_WITHIN = 5000; // ms for an Abort to be said again
@@ -19,7 +19,7 @@ export class Meeting {
   wanted = true; // whether to ask for a session when there is none
   #starts = []; // ours, the newest last
   #theirs; // the friend's newest Start, while we wait for an answer to ours
-  #accepted; // { session, at }: the session that opens with the friend's first record
+  #accepted = []; // { session, at }: each opens with the friend's first record in it
   #seen = new Map(); // hashes of the friend's Starts of the last hour, and when they came
   #asked = -Infinity; // when we asked last
   #overSince; // when the session was over
@@ -42,7 +42,7 @@ export class Meeting {
     this.#connected = false;
     this.#starts = [];
     this.#theirs = undefined;
-    this.#accepted = undefined;
+    this.#accepted = [];
     if (this.session) {
       this.session.hold = false;
       this.session.broke();
@@ -89,12 +89,12 @@ export class Meeting {
   async tick() {
     if (!this.#connected) return;
     await this.session?.tick();
-    if (this.#accepted && this.clock.awake - this.#accepted.at > FIRST_RECORD) {
-      await this.#accepted.session.giveUp(FAULT.GAVE_UP);
-      this.#dropAcceptance(this.#accepted.session);
+    for (const { session } of this.#accepted.filter(({ at }) => this.clock.awake - at > FIRST_RECORD)) {
+      await session.giveUp(FAULT.GAVE_UP);
+      this.#dropAcceptance(session);
     }
     this.#forget();
-    if (this.wanted && !this.live && !this.#accepted && this.clock.now - this.#asked >= ASK_EVERY) await this.#ask();
+    if (this.wanted && !this.live && this.#accepted.length === 0 && this.clock.now - this.#asked >= ASK_EVERY) await this.#ask();
   }
 
   async pump(busy) {
@@ -144,19 +144,19 @@ export class Meeting {
     this.#theirs = undefined;
     const { body, keys } = await makeAccept(this.identity, this.peer, start);
     const session = this.#newSession(false, keys);
-    this.#accepted = { session, at: this.clock.awake };
+    this.#accepted = [...this.#accepted, { session, at: this.clock.awake }].slice(-REMEMBERED);
     if (this.live) this.live.hold = true; // what is said there now would reach a program that does not know of it
     this.post(TYPE.ACCEPT, await seal(this.peer, body), { acceptance: session });
   }
 
   #dropAcceptance(session) {
-    if (this.#accepted?.session !== session) return;
-    this.#accepted = undefined;
-    if (this.live) this.live.hold = false;
+    this.#accepted = this.#accepted.filter((one) => one.session !== session);
+    if (this.live && this.#accepted.length === 0) this.live.hold = false;
   }
 
   async #answered(sealed) {
-    if (this.#accepted && !this.#isSmaller && this.clock.awake - this.#accepted.at <= CROSSING) return;
+    const crossing = this.#accepted.some(({ at }) => this.clock.awake - at <= CROSSING);
+    if (crossing && !this.#isSmaller) return;
     const body = await open(this.identity, sealed);
     const { keys } = await readAccept(body, this.identity, this.peer, this.#starts);
     this.#opens(this.#newSession(true, keys));
@@ -177,33 +177,32 @@ export class Meeting {
     this.session?.replaced();
     this.#overSince = undefined;
     this.session = session;
-    this.#accepted = undefined;
+    this.#accepted = [];
     this.#theirs = undefined;
     this.#starts = [];
     this.tell({ type: "open" });
   }
 
-  // A record belongs to the older session if it opens there, else to the one that was accepted.
+  // A record belongs to the older session if it opens there, else to one that was accepted.
   async #record(record) {
-    const accepted = this.#accepted?.session;
+    const accepted = this.#accepted.map(({ session }) => session);
     let fault;
-    for (const session of [this.live, accepted].filter(Boolean)) {
-      try {
-        const content = await session.open(record);
-        if (session === accepted) this.#opens(session);
-        return await session.hear(content);
-      } catch (error) {
+    for (const session of [this.live, ...accepted].filter(Boolean)) {
+      const content = await session.open(record).catch((error) => {
         fault = error;
-      }
+      });
+      if (!content) continue;
+      if (session !== this.live) this.#opens(session);
+      return session.hear(content);
     }
-    if (accepted) this.#dropAcceptance(accepted);
+    if (accepted.length > 0) accepted.forEach((session) => this.#dropAcceptance(session));
     else if (this.live) await this.live.unopened(fault);
     else this.#disown();
   }
 
   // disown has the relay forget what there is with the friend, but for what we have just asked for.
   #disown() {
-    if (this.#starts.length === 0 && !this.#accepted) this.post(TYPE.END_SESSION, EMPTY);
+    if (this.#starts.length === 0 && this.#accepted.length === 0) this.post(TYPE.END_SESSION, EMPTY);
   }
 
   // forget has the relay forget a session that is over, when an Abort that is refused has been said again.
@@ -218,7 +217,7 @@ export class Meeting {
   }
 
   #left(reason) {
-    if (this.#accepted) this.#dropAcceptance(this.#accepted.session);
+    this.#accepted = [];
     this.live?.left(words(reason));
   }
 

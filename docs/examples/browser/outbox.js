@@ -7,7 +7,7 @@ const ROOM = 32; // so many messages may be not taken when a new text is said
 
 export class Outbox {
   taken = 0; // the last that the peer has taken
-  #said = 0; // the last that has a number
+  said = 0; // the last that has a number
   #new = []; // not said yet
   #again = []; // to be said again, in the order of their numbers
   #ending = false; // whether we have said our End, or are about to
@@ -33,16 +33,16 @@ export class Outbox {
   next() {
     if (this.#again.length > 0) return this.#again.shift();
     const message = this.#new[0];
-    if (!message || (message.kind === KIND.TEXT && this.#said - this.taken >= ROOM)) return undefined;
+    if (!message || (message.kind === KIND.TEXT && this.said - this.taken >= ROOM)) return undefined;
     this.#new.shift();
-    message.number = ++this.#said;
+    message.number = ++this.said;
     if (message.kind === KIND.END) this.#end = message.number;
     return message;
   }
 
   /** report takes the peer's word for what it has taken. */
   report(taken) {
-    if (taken < this.taken || taken > this.#said) throw new Fault(FAULT.MALFORMED);
+    if (taken < this.taken || taken > this.said) throw new Fault(FAULT.MALFORMED);
     this.taken = taken;
   }
 
@@ -53,6 +53,6 @@ export class Outbox {
 
   /** unconfirmed is how many messages the peer has not taken, but for our End. */
   get unconfirmed() {
-    return this.#said - this.taken + this.#new.length - (this.#ending && !this.ended ? 1 : 0);
+    return this.said - this.taken + this.#new.length - (this.#ending && !this.ended ? 1 : 0);
   }
 }

@@ -18,7 +18,7 @@ const PROBE_AFTER = 15000; // ms in which nothing is heard and nothing asked
 const SILENCE = 30000; // ms without an answer
 const ERROR_WITHIN = 2000; // ms for an Error that explains what is missing
 const REPORT_EVERY = 8; // so many records that ask are answered by one report, if more wait to be read
-const STALE = 16; // records that an initiator drops before the peer's first, which may be of an older session
+const STALE = 8; // records that an initiator drops before the peer's first, which may be of an older session
 const AGAIN = [CODE.BUSY, CODE.OFFLINE, CODE.INTERNAL]; // what is refused so is said again
 
 export class Session {
@@ -108,7 +108,7 @@ export class Session {
   /** presence takes the relay's word for whether the peer is connected. */
   presence(online) {
     this.away = !online;
-    if (online) this.#pause.until = 0;
+    if (online) this.#pause = { ...this.#pause, until: 0, length: Math.min(this.#pause.length, SHORTEST_PAUSE) };
     else this.#excuse();
   }
 
@@ -249,7 +249,8 @@ export class Session {
     }
   }
 
-  #heardResume({ step, names }) {
+  #heardResume({ step, complete, names }) {
+    if (complete > this.outbox.said) throw new Fault(FAULT.MALFORMED);
     const question = this.#unsure?.counter;
     if (step > 1 && this.ledger.next > question) {
       for (const message of this.ledger.settle(question, names)) this.outbox.again(message);
@@ -263,6 +264,7 @@ export class Session {
     this.#unsure = { step };
     this.#answer = false;
     this.#probe = false;
+    this.away = false; // or it is told again
     this.#pause.length = 0;
     this.#trial = undefined;
     this.ledger.excuse();
