@@ -232,6 +232,25 @@ func TestTheRelayIsRestarted(t *testing.T) {
 	}
 }
 
+func TestPingsAreAnswered(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	d := start(t, "--ping-interval", "1s")
+	p, bob := c.open(t, origin), newFriend(t, d.address)
+	pem := p.makesKey()
+	p.starts(d.opened(t, origin), "Bob", bob.pem())
+	session := bob.accepts(pem)
+	p.opens()
+	began := get(p, chromedp.Evaluate[float64](`performance.now()`))
+	p.until(fmt.Sprintf(`performance.now() > %f`, began+4000)) // who is silent is closed after three seconds
+	p.types("yes")
+	if got := bob.hears(session, 1); got[0] != "yes" {
+		t.Errorf("the friend hears %q", got)
+	}
+	if got := p.text("#log"); strings.Contains(got, "Connecting again") {
+		t.Errorf("the page shows %q", got)
+	}
+}
+
 func TestTheKeyIsUsedElsewhere(t *testing.T) {
 	c, origin := newChromium(t), site(t)
 	d := start(t)
