@@ -200,6 +200,7 @@ func TestConnectionsBreak(t *testing.T) {
 			}
 		}
 		alice.shows(".message.theirs", fmt.Sprintf("text %d", said))
+		alice.shows("#status", "Encrypted from end to end")
 		if got, want := bob.hears(session, 3), alice.messages()[said-3:]; !slices.Equal(got, want) {
 			t.Errorf("the friend hears %q, and the page %q", got, want)
 		}
