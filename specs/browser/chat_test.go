@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -156,6 +157,23 @@ func TestWhyItCannotConnectIsSaid(t *testing.T) {
 	p.shows("#problem", "This is your own key.")
 }
 
+func TestAnEndBeforeThereIsAConnection(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() }) // behind the page, which would complain
+	p, bob := c.open(t, origin), newFriend(t, start(t).address)
+	p.makesKey()
+	p.starts("ws://"+silent.Addr().String(), "Bob", bob.pem())
+	p.shows("#status", "Connecting")
+	p.click("#end")
+	p.shows("#end", "Back")
+	p.click("#end")
+	p.do(chromedp.WaitVisible("#setup"))
+}
+
 func TestAChangedRecordIsNoticed(t *testing.T) {
 	c, origin := newChromium(t), site(t)
 	d := start(t)
@@ -200,6 +218,7 @@ func TestConnectionsBreak(t *testing.T) {
 			}
 		}
 		alice.shows(".message.theirs", fmt.Sprintf("text %d", said))
+		alice.shows("#status", "Encrypted from end to end")
 		if got, want := bob.hears(session, 3), alice.messages()[said-3:]; !slices.Equal(got, want) {
 			t.Errorf("the friend hears %q, and the page %q", got, want)
 		}
@@ -229,6 +248,55 @@ func TestTheRelayIsRestarted(t *testing.T) {
 	talk(t, alice, bob, second)
 	if first.Err() == nil {
 		t.Error("the first session lives yet")
+	}
+}
+
+func TestMuchIsSaidBothWays(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	d := start(t)
+	p, bob := c.open(t, origin), newFriend(t, d.address)
+	pem := p.makesKey()
+	p.starts(d.opened(t, origin), "Bob", bob.pem())
+	session := bob.accepts(pem)
+	p.opens()
+	const many = 500
+	heard := make(chan []string, 1)
+	go func() { heard <- bob.hears(session, many) }() // ends when all was said
+	p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`for (let i = 0; i < %d; i++) {
+		document.querySelector("#text").value = "text " + i;
+		document.querySelector("#composer").requestSubmit();
+	}`, many)))
+	var want []string
+	for i := range many {
+		want = append(want, fmt.Sprintf("text %d", i))
+	}
+	bob.says(session, want...)
+	if got := <-heard; !slices.Equal(got, want) {
+		t.Errorf("the friend hears %q", got)
+	}
+	p.until(fmt.Sprintf(`document.querySelectorAll(".message.theirs").length === %d`, many))
+	if got := p.messages(); !slices.Equal(got, want) {
+		t.Errorf("the page shows %q", got)
+	}
+	p.until(fmt.Sprintf(`[...document.querySelectorAll(".state")].filter((one) => one.textContent === "✓").length === %d`, many))
+}
+
+func TestPingsAreAnswered(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	d := start(t, "--ping-interval", "1s")
+	p, bob := c.open(t, origin), newFriend(t, d.address)
+	pem := p.makesKey()
+	p.starts(d.opened(t, origin), "Bob", bob.pem())
+	session := bob.accepts(pem)
+	p.opens()
+	began := get(p, chromedp.Evaluate[float64](`performance.now()`))
+	p.until(fmt.Sprintf(`performance.now() > %f`, began+4000)) // who is silent is closed after three seconds
+	p.types("yes")
+	if got := bob.hears(session, 1); got[0] != "yes" {
+		t.Errorf("the friend hears %q", got)
+	}
+	if got := p.text("#log"); strings.Contains(got, "Connecting again") {
+		t.Errorf("the page shows %q", got)
 	}
 }
 

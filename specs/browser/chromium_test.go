@@ -65,27 +65,35 @@ func site(t *testing.T) (origin string) {
 	return server.URL
 }
 
-// page is the client, as somebody has it open.
+// page is a page, as somebody has it open.
 type page struct {
 	context.Context
 	t    *testing.T
 	mu   sync.Mutex
 	said []string // what stands in its console
+
+	least int // pixels: the height of what is pressed
 }
 
 // open opens the page in a profile of its own.
 func (c *chromium) open(t *testing.T, origin string) *page {
 	t.Helper()
-	return newPage(c, t, origin, chromedp.WithNewBrowserContext())
+	return newPage(c, t, origin, chromedp.WithNewBrowserContext()).ready()
 }
 
 // another opens it once more in the same profile.
 func (p *page) another(origin string) *page {
 	p.t.Helper()
-	return newPage(p, p.t, origin)
+	return newPage(p, p.t, origin).ready()
 }
 
-// newPage opens the page. When the test ends nothing may stand in its console.
+func (p *page) ready() *page {
+	p.t.Helper()
+	p.do(chromedp.WaitVisible("#setup"))
+	return p
+}
+
+// newPage opens a page. When the test ends nothing may stand in its console.
 func newPage(parent context.Context, t *testing.T, origin string, options ...chromedp.ContextOption) *page {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(parent, options...)
@@ -93,7 +101,7 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
-	p := &page{Context: ctx, t: t}
+	p := &page{Context: ctx, t: t, least: 40}
 	console := chromedp.Console(ctx)
 	go func() { // ends with the page
 		for message, err := range console {
@@ -105,7 +113,7 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 			p.mu.Unlock()
 		}
 	}()
-	p.do(chromedp.Navigate(origin+"/"), chromedp.WaitVisible("#setup"))
+	p.do(chromedp.Navigate(origin + "/"))
 	t.Cleanup(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()

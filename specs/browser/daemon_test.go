@@ -47,6 +47,7 @@ func run(m *testing.M) int {
 type daemon struct {
 	address string // blubbel://ID@host:port
 	folder  string
+	flags   []string
 	process *os.Process
 	gone    chan struct{}
 }
@@ -58,9 +59,9 @@ func (d *daemon) id() string { return ready.FindStringSubmatch(d.address)[1] }
 func (d *daemon) host() string { return ready.FindStringSubmatch(d.address)[2] }
 
 // start starts a daemon, and returns it when it is ready.
-func start(t *testing.T) *daemon {
+func start(t *testing.T, flags ...string) *daemon {
 	t.Helper()
-	d := &daemon{folder: t.TempDir()}
+	d := &daemon{folder: t.TempDir(), flags: flags}
 	d.starts(t, "127.0.0.1:0")
 	return d
 }
@@ -77,7 +78,8 @@ func (d *daemon) restarts(t *testing.T) {
 
 func (d *daemon) starts(t *testing.T, listen string) {
 	t.Helper()
-	command := exec.Command(built, "--listen", listen, "--log-format", "json", "--rate-limits", "off")
+	flags := []string{"--listen", listen, "--log-format", "json", "--rate-limits", "off"}
+	command := exec.Command(built, append(flags, d.flags...)...)
 	command.Dir = d.folder
 	stderr, err := command.StderrPipe()
 	if err != nil {
