@@ -1,15 +1,19 @@
 package actors
 
-import "time"
+import (
+	"net"
+	"net/netip"
+	"time"
+)
 
 // Admission is what one connection counts for. That of a connection nobody counts is nil. Safe for concurrent use.
 type Admission struct {
-	door    *Door
-	address *Address
+	door *Door
 
 	// With the Door's mu.
-	online bool
-	closed bool
+	address *Address // set once, at the door or when it arrives
+	online  bool
+	closed  bool
 }
 
 // from returns the address that the connection counts for.
@@ -17,7 +21,40 @@ func (a *Admission) from() *Address {
 	if a == nil {
 		return nil
 	}
+	a.door.mu.Lock()
+	defer a.door.mu.Unlock()
 	return a.address
+}
+
+// arrive has a connection that counted for no address count for the one it has now, of which a proxy has told. The text says why it may
+// not.
+func (a *Admission) arrive(conn net.Conn) (arrived bool, text string) {
+	if a == nil {
+		return false, ""
+	}
+	from := prefixOf(conn)
+	a.door.mu.Lock()
+	if arrived = a.address == nil && from.IsValid() && !a.closed; arrived {
+		text = a.comeFrom(from, time.Now())
+	}
+	told := a.door.toTell()
+	a.door.mu.Unlock()
+	a.door.tell(told)
+	return arrived, text
+}
+
+// comeFrom counts the connection for an address, unless that may not have it. With the Door's mu.
+func (a *Admission) comeFrom(from netip.Prefix, now time.Time) (text string) {
+	address := a.door.address(from)
+	if text = a.door.judgeAddress(address, now); text != "" {
+		a.door.turnedAway[text]++
+		a.door.forget(address, now)
+		return text
+	}
+	a.count(-1)
+	a.address = address
+	a.count(+1)
+	return ""
 }
 
 // logIn counts the connection as one that is logged in; false if its address has no place left for that.
@@ -87,15 +124,15 @@ func (a *Admission) count(n int) {
 
 // punish adds to the penalty of the connection's address, for what happened before it logged in.
 func (a *Admission) punish(by func(Penalties) time.Duration) {
-	if a == nil || a.address == nil {
-		return
-	}
-	p := a.door.limits.Penalties
-	if p.From == 0 {
+	if a == nil {
 		return
 	}
 	a.door.mu.Lock()
 	defer a.door.mu.Unlock()
+	p := a.door.limits.Penalties
+	if a.address == nil || p.From == 0 {
+		return
+	}
 	now, address := time.Now(), a.address
 	if !now.Before(address.penalty) {
 		address.penalty, address.banned = now, false

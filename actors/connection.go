@@ -78,6 +78,7 @@ func (c *ConnectionActor) start(ctx actor.Context) {
 	socket := newSocket(c.conn)
 	c.out.socket, c.out.connection = socket, ctx.Self()
 	c.reader = newReader(c.shared, c.conn, socket, ctx.Self())
+	c.reader.entry = c.entry
 	if c.shared.debugs() {
 		c.log(ctx).WithField("remote", printable(c.conn.RemoteAddr().String())).Debug("connection opened")
 	}
@@ -260,7 +261,7 @@ func (c *ConnectionActor) ended(ctx actor.Context, m ended) {
 // punish has the address pay for a connection that ends by the client's own fault, if nobody has logged in on it.
 func (c *ConnectionActor) punish(code frames.Code) {
 	switch {
-	case c.login != nil:
+	case c.login != nil, code == frames.Limit: // which it was told at the door
 	case code == frames.Timeout:
 		c.entry.punish(lateLogin)
 	default:

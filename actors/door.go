@@ -123,15 +123,27 @@ func (d *Door) Connections() (online, anonymous int) {
 // judge says why nobody may come in, if that is so.
 func (d *Door) judge(a *Address, now time.Time) string {
 	l := &d.limits
-	switch {
-	case l.Connections > 0 && d.connections >= l.Connections:
+	if l.Connections > 0 && d.connections >= l.Connections {
 		return "the relay is full; try again later"
-	case a != nil && a.banned && now.Before(a.penalty):
-		return "too many bad logins from your address; try again in some minutes"
-	case a != nil && l.AnonymousPerAddress > 0 && a.anonymous >= l.AnonymousPerAddress:
-		return "too many connections from your address that are not logged in"
-	case l.Early.refuses(d.anonymous, rand.Float64()): //nolint:gosec // nobody gains by guessing it
+	}
+	if text := d.judgeAddress(a, now); text != "" {
+		return text
+	}
+	if l.Early.refuses(d.anonymous, rand.Float64()) { //nolint:gosec // nobody gains by guessing it
 		return "too many connections are not logged in; try again"
+	}
+	return ""
+}
+
+// judgeAddress says why nobody may come in from an address, if that is so.
+func (d *Door) judgeAddress(a *Address, now time.Time) string {
+	most := d.limits.AnonymousPerAddress
+	switch {
+	case a == nil:
+	case a.banned && now.Before(a.penalty):
+		return "too many bad logins from your address; try again in some minutes"
+	case most > 0 && a.anonymous >= most:
+		return "too many connections from your address that are not logged in"
 	}
 	return ""
 }
@@ -226,10 +238,11 @@ func (a *Address) proveIn(now time.Time) (wait time.Duration, callOff func()) {
 	return r.DelayFrom(now), r.Cancel
 }
 
-// TurnAway tells a connection that was not let in why, but for one over TLS, and closes it. It does not wait; those who want to wait for the end of it have it
-// counted among others.
+// TurnAway tells a connection that was not let in why, but for one over TLS or WebSocket, and closes it. It does not wait; those who want to
+// wait for the end of it have it counted among others.
 func (d *Door) TurnAway(conn net.Conn, text string, among *sync.WaitGroup) {
-	if _, ok := conn.(secured); ok { // a word would cost what a handshake does, which is what floods are after
+	conn = bare(conn)
+	if _, ok := conn.(layered); ok { // a word would cost what a handshake does, which is what floods are after
 		closeAnyway(conn)
 		return
 	}

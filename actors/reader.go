@@ -16,6 +16,7 @@ import (
 type reader struct {
 	shared     *Shared
 	conn       net.Conn
+	entry      *Admission // nil if nobody counts it
 	socket     socket
 	window     window
 	connection *actor.PID
@@ -37,7 +38,7 @@ type reader struct {
 	clock  clock
 	moved  bool      // something came since the socket was last found empty
 	noted  uint64    // so many probes
-	shaken bool      // hands, by TLS
+	shaken bool      // hands
 	armed  time.Time // the read deadline of conn; it may be earlier than need be
 }
 

@@ -28,12 +28,21 @@ type room interface {
 }
 
 // newSocket returns the socket of a connection: where it has a file descriptor, one that needs neither memory nor a writing
-// goroutine as long as nothing happens.
+// goroutine as long as nothing happens. It is used when hands are shaken.
 func newSocket(conn net.Conn) socket {
-	if d := newDescriptor(conn); d != nil {
+	if d := newDescriptor(bare(conn)); d != nil {
 		return d
 	}
 	return &stream{conn: conn}
+}
+
+// bare returns the connection that is all that is left of a layered one when hands are shaken, if it says so: what a proxy has said lies
+// behind it then.
+func bare(conn net.Conn) net.Conn {
+	if c, ok := conn.(interface{ Bare() net.Conn }); ok {
+		return c.Bare()
+	}
+	return conn
 }
 
 // stream is a connection that can only be read and written by waiting for it: TLS, WebSocket, net.Pipe.

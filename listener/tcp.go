@@ -13,14 +13,11 @@ type TCP struct {
 	UserTimeout time.Duration // what was sent may be unacknowledged for so long (RFC 5482; on Linux)
 }
 
-// tune sets it for a connection, if that is one of TCP, or says what it is put around. Where it cannot be set the connection
+// tune sets it for a connection, if that is one of TCP, or its layers say what they are put around. Where it cannot be set the connection
 // serves all the same: clients vanish rarely.
 func (t TCP) tune(conn net.Conn) {
 	defer func() { _ = recover() }() // of a connection of the host's
-	if outer, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = outer.NetConn()
-	}
-	tcp, ok := conn.(*net.TCPConn)
+	tcp, ok := innermost(conn).(*net.TCPConn)
 	if !ok {
 		return
 	}

@@ -31,8 +31,7 @@ type Source interface {
 	Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
-// TLSConfig returns how to speak TLS with certificates from a source. A tls.NewListener with it accepts without a handshake, which
-// is up to whoever reads.
+// TLSConfig returns how to speak TLS with certificates from a source.
 //
 // TLS is 1.3. Clients may show a certificate, whoever issued it, and whenever: only its key counts, and that the client has its
 // private half. So there are no session tickets, with which a client would come back without showing it again.
@@ -55,6 +54,14 @@ func TLSConfig(from Source) *tls.Config {
 	if acme, ok := from.(*ACME); ok {
 		config.GetConfigForClient = acme.challenged
 	}
+	return config
+}
+
+// WebTLSConfig returns how to speak TLS below WebSocket, with the same certificates. Browsers ask for HTTP by ALPN, and would ask their
+// users for a certificate if we asked for one.
+func WebTLSConfig(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	config.NextProtos, config.ClientAuth, config.VerifyConnection = []string{"http/1.1"}, tls.NoClientCert, nil
 	return config
 }
 

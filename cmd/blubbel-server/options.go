@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -20,13 +18,13 @@ import (
 
 // options are the flags, their defaults, and what --help says about them.
 type options struct {
-	Listen      []address        `help:"Where to listen: host:port, tcp://host:port or tls://host:port. May be given more than once. Port 0 chooses a free one." default:"127.0.0.1:8000" placeholder:"ADDRESS" sep:"none"`
 	LogLevel    string           `help:"Least level that is logged: ${enum}." enum:"trace,debug,info,warn,error" default:"info"`
 	LogFormat   string           `help:"How log lines look: ${enum}." enum:"text,json" default:"text"`
 	RateLimits  string           `help:"Limits by rate and by client address: ${enum}. Off switches off all of those below." enum:"on,off" default:"on"`
 	SeedRawKeys bool             `help:"Also take the raw 128-byte keys of the first server."`
 	DrainTime   time.Duration    `help:"When it is told to stop: how long to wait until everything under way is settled." default:"10s"`
 	Version     kong.VersionFlag `help:"Print the version."`
+	listening
 	certificates
 	access
 	stateFolder
@@ -36,6 +34,9 @@ type options struct {
 // Validate implements kong.Validatable.
 func (o options) Validate() error {
 	if err := o.certificates.check(o.Listen); err != nil {
+		return err
+	}
+	if err := o.listening.check(); err != nil {
 		return err
 	}
 	if err := o.stateFolder.Validate(); err != nil {
@@ -73,33 +74,6 @@ func (o options) relay(log *logrus.Entry, home *state) (*supervisor.Relay, error
 	}
 	return supervisor.New(c)
 }
-
-// address is where to listen: host:port, or tls://host:port.
-type address string
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (a *address) UnmarshalText(text []byte) error {
-	scheme, rest, ok := strings.Cut(string(text), "://")
-	if !ok {
-		scheme, rest = "tcp", scheme
-	}
-	if scheme != "tcp" && scheme != "tls" {
-		return fmt.Errorf("%q: cannot listen on %s://, only on tcp:// and tls://", text, scheme)
-	}
-	if _, port, err := net.SplitHostPort(rest); err != nil || port == "" {
-		return fmt.Errorf("%q: give it as host:port, such as 127.0.0.1:8000", text)
-	}
-	if *a = address(rest); scheme == "tls" {
-		*a = address("tls://" + rest)
-	}
-	return nil
-}
-
-// tls reports whether TLS is to be spoken there.
-func (a address) tls() bool { return strings.HasPrefix(string(a), "tls://") }
-
-// hostPort is the address without its scheme.
-func (a address) hostPort() string { return strings.TrimPrefix(string(a), "tls://") }
 
 // logger returns what to log to, and what is to be called when all is logged.
 func (o options) logger(w io.Writer) (entry *logrus.Entry, written func()) {
