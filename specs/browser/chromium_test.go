@@ -51,6 +51,9 @@ func startChromium(profile string) (c *chromium, quit func(), err error) {
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	quit = func() {
+		limited, done := context.WithTimeout(ctx, patience)
+		defer done()
+		_ = chromedp.Cancel(limited) // waits until it is gone
 		cancel()
 		stop()
 	}
