@@ -21,7 +21,7 @@ var texts = []string{
 
 func TestTwoBrowsersTalk(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	relay := start(t).opened(t, origin)
+	relay := start(t, origin).web
 	alice, bob := c.open(t, origin), c.open(t, origin)
 	toAlice, toBob := alice.makesKey(), bob.makesKey()
 	alice.starts(relay, "Bob", toBob)
@@ -48,10 +48,10 @@ func TestTwoBrowsersTalk(t *testing.T) {
 
 func TestAFriendWithAnotherProgram(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	alice, bob := c.open(t, origin), newFriend(t, d.tcp)
 	pem := alice.makesKey()
-	alice.starts(d.opened(t, origin), "Bob", bob.pem())
+	alice.starts(d.web, "Bob", bob.pem())
 	session := bob.accepts(pem)
 	alice.opens()
 	if got, want := alice.safetyNumber(), client.SafetyNumber(bob.self.Key(), bob.key(pem)); got != want {
@@ -61,7 +61,7 @@ func TestAFriendWithAnotherProgram(t *testing.T) {
 
 	// The friend's program is started again. The page has a session, so it does not ask, but is asked.
 	alice.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#log").replaceChildren()`))
-	bob.logsIn(d.address)
+	bob.logsIn(d.tcp)
 	session = bob.asks(pem)
 	alice.shows("#log", "Bob has begun anew.")
 	talk(t, alice, bob, session)
@@ -91,9 +91,9 @@ func talk(t *testing.T, p *page, f *friend, session *client.Session) {
 
 func TestReloadingKeepsTheKey(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	relay := d.opened(t, origin)
-	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	relay := d.web
+	alice, bob := c.open(t, origin), newFriend(t, d.tcp)
 	pem := alice.makesKey()
 	alice.starts(relay, "Bob", bob.pem())
 	first := bob.accepts(pem)
@@ -116,28 +116,31 @@ func TestReloadingKeepsTheKey(t *testing.T) {
 
 func TestAnotherRelayIsRefused(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d, other := start(t), start(t)
+	d, other := start(t, origin), start(t, origin)
 	p := c.open(t, origin)
-	friend := newFriend(t, d.address)
+	friend := newFriend(t, d.tcp)
 	p.makesKey()
-	right := strings.Replace(d.opened(t, origin), "://", "://"+d.id()+"@", 1)
-	wrong := strings.Replace(right, d.id(), other.id(), 1)
-	p.starts(wrong, "Bob", friend.pem())
+	p.starts(strings.Replace(d.web, d.id, other.id, 1), "Bob", friend.pem())
 	p.shows("#problem", "This is another relay than the one in the address. Nothing was told to it.")
-	p.starts(right, "Bob", friend.pem())
+	p.starts(d.web, "Bob", friend.pem())
+	p.shows("#status", "Asking Bob")
+	p.click("#end")
+	p.shows("#end", "Back")
+	p.click("#end")
+	p.starts(strings.Replace(d.web, d.id+"@", "", 1), "Bob", friend.pem())
 	p.shows("#status", "Asking Bob")
 }
 
 func TestWhyItCannotConnectIsSaid(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
+	d := start(t, "https://somewhere.example")
 	p := c.open(t, origin)
-	friend := newFriend(t, d.address)
+	friend := newFriend(t, d.tcp)
 	p.makesKey()
-	p.starts(d.opened(t, "https://somewhere.example"), "Bob", friend.pem())
+	p.starts(d.web, "Bob", friend.pem())
 	p.shows("#problem", "or the relay has to be told where this page comes from: --ws-origin "+origin)
-	p.complains("WebSocket")
-	p.complains("426 (Upgrade Required)") // as a bridge says, or a relay
+	p.complains("WebSocket connection")
+	p.complains("426 (Upgrade Required)")
 	p.starts("ws://127.0.0.1:9999/", "Bob", friend.pem())
 	p.shows("#problem", "Nobody answers at 127.0.0.1:9999.")
 	p.complains("127.0.0.1:9999/")
@@ -164,7 +167,7 @@ func TestAnEndBeforeThereIsAConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = silent.Close() }) // behind the page, which would complain
-	p, bob := c.open(t, origin), newFriend(t, start(t).address)
+	p, bob := c.open(t, origin), newFriend(t, start(t, origin).tcp)
 	p.makesKey()
 	p.starts("ws://"+silent.Addr().String(), "Bob", bob.pem())
 	p.shows("#status", "Connecting")
@@ -176,9 +179,9 @@ func TestAnEndBeforeThereIsAConnection(t *testing.T) {
 
 func TestAChangedRecordIsNoticed(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
+	d := start(t, origin)
 	var messages atomic.Int64
-	liar := newBridge(t, d.host(), origin, func(kind frames.Type, payload []byte) {
+	liar := newBridge(t, d, origin, func(kind frames.Type, payload []byte) {
 		if kind == frames.TypeMessage && messages.Add(1) == 4 {
 			payload[len(payload)-1] ^= 1
 		}
@@ -199,9 +202,9 @@ func TestAChangedRecordIsNoticed(t *testing.T) {
 
 func TestConnectionsBreak(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	way := newBridge(t, d.host(), origin, func(frames.Type, []byte) {})
-	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	way := newBridge(t, d, origin, func(frames.Type, []byte) {})
+	alice, bob := c.open(t, origin), newFriend(t, d.tcp)
 	pem := alice.makesKey()
 	alice.starts(way.address, "Bob", bob.pem())
 	session := bob.accepts(pem)
@@ -234,13 +237,13 @@ func TestConnectionsBreak(t *testing.T) {
 
 func TestTheRelayIsRestarted(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	way := newBridge(t, d.host(), origin, func(frames.Type, []byte) {})
-	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	alice, bob := c.open(t, origin), newFriend(t, d.tcp)
 	pem := alice.makesKey()
-	alice.starts(way.address, "Bob", bob.pem())
+	alice.starts(d.web, "Bob", bob.pem())
 	first := bob.accepts(pem)
 	alice.opens()
+	alice.ignores("ERR_CONNECTION_REFUSED") // if it is away for long enough to be noticed
 	d.restarts(t)
 	alice.shows("#status", "Not connected")
 	second := bob.accepts(pem)
@@ -253,10 +256,10 @@ func TestTheRelayIsRestarted(t *testing.T) {
 
 func TestMuchIsSaidBothWays(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	p, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	p, bob := c.open(t, origin), newFriend(t, d.tcp)
 	pem := p.makesKey()
-	p.starts(d.opened(t, origin), "Bob", bob.pem())
+	p.starts(d.web, "Bob", bob.pem())
 	session := bob.accepts(pem)
 	p.opens()
 	const many = 500
@@ -283,10 +286,10 @@ func TestMuchIsSaidBothWays(t *testing.T) {
 
 func TestPingsAreAnswered(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t, "--ping-interval", "1s")
-	p, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin, "--ping-interval", "1s")
+	p, bob := c.open(t, origin), newFriend(t, d.tcp)
 	pem := p.makesKey()
-	p.starts(d.opened(t, origin), "Bob", bob.pem())
+	p.starts(d.web, "Bob", bob.pem())
 	session := bob.accepts(pem)
 	p.opens()
 	began := get(p, chromedp.Evaluate[float64](`performance.now()`))
@@ -300,12 +303,21 @@ func TestPingsAreAnswered(t *testing.T) {
 	}
 }
 
+func TestOverTLS(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	d := start(t, origin, "--tls-self-signed")
+	p, bob := c.open(t, origin), newFriend(t, d.tcp)
+	pem := p.makesKey()
+	p.starts(d.web, "Bob", bob.pem())
+	talk(t, p, bob, bob.accepts(pem))
+}
+
 func TestTheKeyIsUsedElsewhere(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	p, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	p, bob := c.open(t, origin), newFriend(t, d.tcp)
 	p.makesKey()
-	p.starts(d.opened(t, origin), "Bob", bob.pem())
+	p.starts(d.web, "Bob", bob.pem())
 	p.shows("#status", "Asking Bob")
 	second := p.another(origin)
 	second.do(chromedp.WaitVisible("#key"))

@@ -45,12 +45,15 @@ func startChromium(profile string) (c *chromium, quit func(), err error) {
 		return nil, func() {}, nil
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(profile),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.IgnoreCertErrors, chromedp.UserDataDir(profile),
 		chromedp.Flag("headless", "new"), chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	quit = func() {
+		limited, done := context.WithTimeout(ctx, patience)
+		defer done()
+		_ = chromedp.Cancel(limited) // waits until it is gone
 		cancel()
 		stop()
 	}
@@ -71,6 +74,7 @@ type page struct {
 	t    *testing.T
 	mu   sync.Mutex
 	said []string // what stands in its console
+	not  string   // but for lines with this
 
 	least int // pixels: the height of what is pressed
 }
@@ -108,9 +112,7 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 			if err != nil {
 				return
 			}
-			p.mu.Lock()
-			p.said = append(p.said, message.String())
-			p.mu.Unlock()
+			p.notes(message.String())
 		}
 	}()
 	p.do(chromedp.Navigate(origin + "/"))
@@ -125,6 +127,21 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 		}
 	})
 	return p
+}
+
+func (p *page) notes(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.not == "" || !strings.Contains(line, p.not) {
+		p.said = append(p.said, line)
+	}
+}
+
+// ignores has lines of the console ignored from now on.
+func (p *page) ignores(about string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.not = about
 }
 
 // complains waits until the console says something about this, and forgets it.

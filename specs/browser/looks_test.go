@@ -83,8 +83,8 @@ func prefers(scheme string) chromedp.Action[chromedp.Void] {
 
 func TestLooks(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	alice, bob := c.open(t, origin), newFriend(t, d.tcp)
 	alice.looks("without-key")
 	pem := alice.makesKey()
 	alice.fill("#name", "Bob")
@@ -93,7 +93,7 @@ func TestLooks(t *testing.T) {
 	alice.starts("ws://127.0.0.1:80000", "Bob", bob.pem())
 	alice.shows("#problem", "This is no address")
 	alice.looks("problem")
-	alice.starts(d.opened(t, origin), strings.Repeat("Bob of the long name ", 2), bob.pem())
+	alice.starts(d.web, strings.Repeat("Bob of the long name ", 2), bob.pem())
 	session := bob.accepts(pem)
 	alice.opens()
 	alice.looks("nothing-said")
