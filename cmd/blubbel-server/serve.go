@@ -65,9 +65,7 @@ func (o options) serve(ctx context.Context, now *live, home *state) error {
 	home.introduce(log)
 	about := admin.About{Version: version(), Started: time.Now(), Relay: home.relayID().String(), Listen: addresses(listeners, place)}
 	shown.serve(relay, o.administration, about, cancel, log)
-	log.WithFields(logrus.Fields{
-		"listen": strings.Join(addresses(listeners, place), ","), "address": strings.Join(addresses(listeners, home.reachable), " "),
-	}).Info("relay ready")
+	defer home.announce(relay, listeners, log)()
 	var failed error
 	for range listeners {
 		failed = errors.Join(failed, <-served)
@@ -77,9 +75,19 @@ func (o options) serve(ctx context.Context, now *live, home *state) error {
 	return failed
 }
 
+// announce says that clients may come, and to where; to systemd, too, which then watches until what is returned is called.
+func (s *state) announce(relay *supervisor.Relay, listeners []net.Listener, log *logrus.Entry) (over func()) {
+	log.WithFields(logrus.Fields{
+		"listen": strings.Join(addresses(listeners, place), ","), "address": strings.Join(addresses(listeners, s.reachable), " "),
+	}).Info("relay ready")
+	systemd{log}.ready()
+	return systemd{log}.watched(relay)
+}
+
 // stop settles what is under way, in the time there is.
 func stop(relay *supervisor.Relay, within time.Duration, log *logrus.Entry) {
 	log.Info("relay stopping")
+	systemd{log}.stopping(within)
 	stopping, giveUp := context.WithTimeout(context.Background(), within)
 	defer giveUp()
 	if relay.Stop(stopping) != nil {
