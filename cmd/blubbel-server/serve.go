@@ -61,9 +61,7 @@ func (o options) serve(ctx context.Context, now *live, home *state) error {
 	home.introduce(log)
 	about := admin.About{Version: version(), Started: time.Now(), Relay: home.relayID().String(), Listen: places(listeners)}
 	shown.serve(relay, o.administration, about, cancel, log)
-	log.WithFields(logrus.Fields{
-		"listen": strings.Join(places(listeners), ","), "address": invitations(listeners, home.relayID(), o.certificates.name()),
-	}).Info("relay ready")
+	defer announce(relay, listeners, invitations(listeners, home.relayID(), o.certificates.name()), log)()
 	var failed error
 	for range listeners {
 		failed = errors.Join(failed, <-served)
@@ -73,9 +71,17 @@ func (o options) serve(ctx context.Context, now *live, home *state) error {
 	return failed
 }
 
+// announce says that clients may come, and to where; to systemd, too, which then watches until what is returned is called.
+func announce(relay *supervisor.Relay, listeners []entrance, addresses string, log *logrus.Entry) (over func()) {
+	log.WithFields(logrus.Fields{"listen": strings.Join(places(listeners), ","), "address": addresses}).Info("relay ready")
+	systemd{log}.ready()
+	return systemd{log}.watched(relay)
+}
+
 // stop settles what is under way, in the time there is.
 func stop(relay *supervisor.Relay, within time.Duration, log *logrus.Entry) {
 	log.Info("relay stopping")
+	systemd{log}.stopping(within)
 	stopping, giveUp := context.WithTimeout(context.Background(), within)
 	defer giveUp()
 	if relay.Stop(stopping) != nil {
