@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/mdeiml/blubbel-server/client"
+	"github.com/mdeiml/blubbel-server/frames"
+	"github.com/mdeiml/blubbel-server/listener"
+)
+
+// listening looks at each address where the relay is to listen: whether it does, or could.
+func (e *examination) listening(ctx context.Context) (found []finding) {
+	for _, a := range e.Listen {
+		v := e.visit(ctx, a)
+		e.visits = append(e.visits, v)
+		found = append(found, checkListener(v, e.expected())...)
+	}
+	return found
+}
+
+// expected is who is expected at the addresses.
+type expected struct {
+	running  bool // for certain
+	pid      int
+	identity ed25519.PrivateKey // nil if it is not known
+}
+
+func (e *examination) expected() expected {
+	return expected{e.process.held || e.status != nil, e.process.pid, e.identity}
+}
+
+// visit is what was seen at an address where the relay is to listen. Errors are nil where all was well.
+type visit struct {
+	address address
+	bind    error             // why nobody can listen there, as when somebody does. If nobody does there is nothing else to be seen
+	away    error             // why nobody can connect there
+	plain   error             // why whoever listens there speaks no TLS, where TLS should be
+	hello   error             // why whoever listens there does not answer as a relay
+	relay   client.Relay      // who does
+	took    time.Duration     // to answer a Ping
+	holder  holder            // who listens there
+	shows   *x509.Certificate // where TLS is spoken
+}
+
+// holder is a process that listens somewhere.
+type holder struct {
+	pid  int // 0 if it is not known
+	name string
+}
+
+// String names it, in brackets.
+func (h holder) String() string {
+	if h.pid == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s, process %d)", h.name, h.pid)
+}
+
+const (
+	visitTime = 5 * time.Second // in all, at one address
+	slow      = time.Second     // for an answer on the same machine
+)
+
+// visit goes there, as a client would.
+func (e *examination) visit(ctx context.Context, a address) (v visit) {
+	v.address = a
+	if isAnyPort(a.hostPort()) {
+		return v
+	}
+	ctx, cancel := context.WithTimeout(ctx, visitTime)
+	defer cancel()
+	if v.bind = tryListen(ctx, a.hostPort()); v.bind == nil || errors.Is(v.bind, syscall.EADDRNOTAVAIL) {
+		return v
+	}
+	v.holder = holderOf(a.hostPort())
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", fromHere(a.hostPort()))
+	if v.away = err; err == nil {
+		v.call(ctx, conn)
+	}
+	return v
+}
+
+// call says Hello, and pings.
+func (v *visit) call(ctx context.Context, conn net.Conn) {
+	if v.address.tls() {
+		encrypted := tls.Client(conn, &tls.Config{
+			MinVersion: tls.VersionTLS13, NextProtos: []string{listener.Protocol},
+			InsecureSkipVerify: true, //nolint:gosec // the relay proves who it is, and what it shows is looked at
+		})
+		if v.plain = encrypted.HandshakeContext(ctx); v.plain != nil {
+			_ = conn.Close()
+			return
+		}
+		v.shows = encrypted.ConnectionState().PeerCertificates[0]
+		conn = encrypted
+	}
+	c := client.New(conn, client.Options{NoPresence: true})
+	defer func() { _ = c.Close() }()
+	v.took, v.hello = c.Ping(ctx)
+	v.relay = c.Relay()
+}
+
+// isAnyPort reports whether a port is to be chosen at each start.
+func isAnyPort(hostPort string) bool {
+	_, port, _ := net.SplitHostPort(hostPort)
+	n, err := strconv.Atoi(port)
+	return err == nil && n == 0
+}
+
+// fromHere is where a listener can be reached on this machine.
+func fromHere(hostPort string) string {
+	host, port, _ := net.SplitHostPort(hostPort)
+	switch host {
+	case "0.0.0.0":
+		host = "127.0.0.1"
+	case "", "::":
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// tryListen says why one cannot listen there.
+func tryListen(ctx context.Context, hostPort string) error {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", hostPort)
+	if err != nil {
+		return err
+	}
+	return ln.Close()
+}
+
+func checkListener(v visit, at expected) []finding {
+	what := "listen " + string(v.address)
+	if isAnyPort(v.address.hostPort()) {
+		return []finding{{isNote, what, "a free port is taken at each start, so nobody can be asked there", "clients need one that stays"}}
+	}
+	var f finding
+	switch {
+	case v.bind == nil:
+		f = checkFree(at)
+	case v.away != nil || errors.Is(v.bind, syscall.EADDRNOTAVAIL):
+		f = checkBind(v)
+	case v.plain != nil || v.hello != nil:
+		f = checkStranger(v, at)
+	default:
+		f = checkRelay(v, at)
+	}
+	f.What = what
+	if !onThisMachine(v.address.hostPort()) {
+		return []finding{f}
+	}
+	return []finding{f, {
+		isNote, what, "only this machine can connect there", "that is right behind a proxy; for others, listen on 0.0.0.0, [::], or an address of this machine",
+	}}
+}
+
+// checkBind is for where nobody can connect, and nobody listen.
+func checkBind(v visit) finding {
+	f := told(isWrong, "", advise(v.address, v.bind))
+	f.Found += v.holder.String()
+	switch {
+	case errors.Is(v.away, context.DeadlineExceeded):
+		f.Found += fmt.Sprintf(", which accepts nobody within %v", visitTime)
+	case errors.Is(v.bind, syscall.EACCES):
+		f.Advice += ", or allow it (AmbientCapabilities=CAP_NET_BIND_SERVICE in a unit of systemd, or setcap cap_net_bind_service=+ep for the program)"
+	case errors.Is(v.bind, syscall.EADDRNOTAVAIL):
+		f.Found, f.Advice = "this machine does not have that address", "choose one that it has, or 0.0.0.0 or [::] for all"
+	}
+	return f
+}
+
+// checkFree is for where nobody listens.
+func checkFree(at expected) finding {
+	if at.running {
+		return finding{isWrong, "", "nobody listens there, though the relay runs", "it was started with other settings, or has just begun to stop: restart it"}
+	}
+	return finding{isOK, "", "it is free for the relay", ""}
+}
+
+// checkStranger is for where somebody answers who does not do that as a relay should.
+func checkStranger(v visit, at expected) finding {
+	var refused *client.Refused
+	ours := at.pid != 0 && at.pid == v.holder.pid
+	switch why := errors.Join(v.plain, v.hello); {
+	case client.IsRefused(v.hello, frames.Limit):
+		return finding{isWarning, "", fmt.Sprintf("a relay listens there, and turns us away (%v)", v.hello), "so it does with its users: look at its log, and at its limits"}
+	case errors.As(v.hello, &refused):
+		return finding{isWrong, "", fmt.Sprintf("a relay listens there%v, and refuses us (%v)", v.holder, v.hello), "look whether that is the one with these settings"}
+	case errors.Is(why, context.DeadlineExceeded):
+		return finding{isWrong, "", fmt.Sprintf("whoever listens there%v does not answer within %v", v.holder, visitTime), "if it is the relay, look at its log; if not, choose another address with --listen"}
+	case ours && v.plain != nil:
+		return finding{isWrong, "", fmt.Sprintf("the relay does not speak TLS there, or has no certificate (%v)", v.plain), "look at its log; if --listen has changed, restart it"}
+	case ours:
+		return finding{isWrong, "", fmt.Sprintf("the relay does not answer as it should (%v)", why), "look at its log; if --listen has changed, restart it"}
+	case errors.Is(v.hello, client.ErrOldRelay):
+		return finding{isWrong, "", fmt.Sprintf("an older relay listens there%v", v.holder), "stop it; or choose another address with --listen"}
+	default:
+		return finding{isWrong, "", fmt.Sprintf("another program listens there%v", v.holder), "stop it; or choose another address with --listen"}
+	}
+}
+
+// checkRelay is for where a relay answers.
+func checkRelay(v visit, at expected) finding {
+	switch is := v.relay.ID; {
+	case at.identity == nil:
+		return finding{isNote, "", fmt.Sprintf("a relay answers, which is %v; whether it is this one is not known", is), "see the identity above"}
+	case is != relayID(at.identity):
+		return finding{isWrong, "", fmt.Sprintf("another relay answers, which is %v", is), "stop it, or name the state folder with which it was started"}
+	case v.took > slow:
+		return finding{isWarning, "", fmt.Sprintf("the relay answers, but takes %v", v.took.Round(time.Millisecond)), "look what keeps the machine busy"}
+	}
+	return finding{isOK, "", fmt.Sprintf("the relay answers within %v", v.took.Round(10*time.Microsecond)), ""}
+}
