@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load floods cuts stops soak acme build run
+.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load floods cuts stops soak acme browser build run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,3 +73,6 @@ soak: ## so many clients (CYCLES=100000) come to a daemon and leave, well or bad
 
 acme: ## the daemon gets its certificates from a real ACME server, which is downloaded
 	cd specs/acme && go vet ./... && go test -count=1 ./...
+
+browser: ## the example client in a real browser: needs chromium, and node for its vectors
+	cd specs/browser && go vet ./... && go test -count=1 -v ./...

@@ -47,7 +47,7 @@ func (a *Admission) arrive(conn net.Conn) (arrived bool, text string) {
 func (a *Admission) comeFrom(from netip.Prefix, now time.Time) (text string) {
 	address := a.door.address(from)
 	if text = a.door.judgeAddress(address, now); text != "" {
-		a.door.turnedAway[text]++
+		a.door.count(text)
 		a.door.forget(address, now)
 		return text
 	}

@@ -65,7 +65,7 @@ type Door struct {
 	private     int               // connections from private networks
 	sweepAt     int               // so many addresses are a reason to forget those that nothing is to be remembered of
 	turnedAway  map[string]int    // that nobody was told of
-	everTurned  map[string]uint64 // in all
+	everTurned  map[string]uint64 // in all, by the word for why
 	said        rate.Sometimes
 
 	lingering atomic.Int32 // connections that are just being turned away
@@ -112,8 +112,7 @@ func (d *Door) Admit(conn net.Conn) (entry *Admission, text string) {
 func (d *Door) admit(from netip.Prefix, now time.Time) (entry *Admission, text string) {
 	address := d.address(from)
 	if text = d.judge(address, now); text != "" {
-		d.turnedAway[text]++
-		d.everTurned[text]++
+		d.count(text)
 		d.forget(address, now)
 		return nil, text
 	}
@@ -130,7 +129,25 @@ func (d *Door) Connections() (online, anonymous int) {
 	return d.connections - d.anonymous, d.anonymous
 }
 
-// TurnedAway returns how many connections were not let in, by what they were told.
+// What connections are told that are not let in.
+const (
+	full    = "the relay is full; try again later"
+	banned  = "too many bad logins from your address; try again in some minutes"
+	crowded = "too many connections from your address that are not logged in"
+	early   = "too many connections are not logged in; try again"
+)
+
+// words are for what they are told, in metrics.
+var words = map[string]string{full: "full", banned: "penalty", crowded: "address", early: "early"}
+
+// count counts a connection that is not let in. With mu.
+func (d *Door) count(text string) {
+	d.turnedAway[text]++
+	d.everTurned[words[text]]++
+}
+
+// TurnedAway returns how many connections were not let in, by a word for why: the relay was full, the address had a penalty or too many connections, or it was
+// the early refusal.
 func (d *Door) TurnedAway() map[string]uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -141,13 +158,13 @@ func (d *Door) TurnedAway() map[string]uint64 {
 func (d *Door) judge(a *Address, now time.Time) string {
 	l := &d.limits
 	if l.Connections > 0 && d.connections >= l.Connections {
-		return "the relay is full; try again later"
+		return full
 	}
 	if text := d.judgeAddress(a, now); text != "" {
 		return text
 	}
 	if l.Early.refuses(d.anonymous, rand.Float64()) { //nolint:gosec // nobody gains by guessing it
-		return "too many connections are not logged in; try again"
+		return early
 	}
 	return ""
 }
@@ -158,9 +175,9 @@ func (d *Door) judgeAddress(a *Address, now time.Time) string {
 	switch {
 	case a == nil:
 	case a.banned && now.Before(a.penalty):
-		return "too many bad logins from your address; try again in some minutes"
+		return banned
 	case most > 0 && a.anonymous >= most:
-		return "too many connections from your address that are not logged in"
+		return crowded
 	}
 	return ""
 }

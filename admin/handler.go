@@ -92,7 +92,7 @@ func NewServer(h http.Handler) *http.Server {
 }
 
 func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
-	if h.relay.Stats().Stopping {
+	if h.relay.Stopping() {
 		say(w, http.StatusServiceUnavailable, "the relay is stopping")
 		return
 	}

@@ -9,8 +9,17 @@ import (
 	"github.com/mdeiml/blubbel-server/frames"
 )
 
-// connect opens a connection to the relay, with TLS if its address says so.
+// connect opens a connection to the relay, in the way its address says.
 func (o Options) connect(ctx context.Context, a Address) (net.Conn, error) {
+	conn, err := o.dial(ctx, a)
+	if err != nil || !a.WebSocket {
+		return conn, err
+	}
+	return openWebSocket(ctx, conn, a)
+}
+
+// dial opens what all is sent over, with TLS if the address says so.
+func (o Options) dial(ctx context.Context, a Address) (net.Conn, error) {
 	dial := o.DialContext
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -29,13 +38,17 @@ func (o Options) connect(ctx context.Context, a Address) (net.Conn, error) {
 
 func (o Options) tls(a Address) *tls.Config {
 	host, _, _ := net.SplitHostPort(a.HostPort) // it was checked
-	return &tls.Config{
+	config := &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		RootCAs:    o.RootCAs,
 		ServerName: host,
-		// Any certificate will do for a relay that is known by its id: it signs this very channel (see [link.greet]).
-		InsecureSkipVerify: a.Pinned, //nolint:gosec // only with a pin, which is stronger
+		// Any certificate will do for a relay that is known by its id: it signs this very channel (see [link.greet]), but in a WebSocket.
+		InsecureSkipVerify: a.Pinned && !a.WebSocket, //nolint:gosec // only with a pin, which is stronger
 	}
+	if a.WebSocket {
+		config.NextProtos = []string{"http/1.1"}
+	}
+	return config
 }
 
 // bindingOf returns what proofs are tied to on a connection: with TLS, that very channel.

@@ -15,7 +15,7 @@ type Options struct {
 	Unproven bool
 	// NoPresence asks not to be told whether peers are connected. Peers are not told of us then, either.
 	NoPresence bool
-	// RootCAs are who may vouch for the certificate of a tls:// address; nil: those of the system.
+	// RootCAs are who may vouch for the certificate of a tls:// or wss:// address; nil: those of the system.
 	RootCAs *x509.CertPool
 	// Reconnect is for how long to try to connect again, from the moment on when a connection breaks; 0: not at all.
 	// [Forever] never gives up. Only a client made by Dial can, and only after it was logged in once.

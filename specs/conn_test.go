@@ -22,6 +22,7 @@ var kinds = []struct {
 }{
 	{"TCP", func(*relay) {}},
 	{"connections that are no file of the operating system's", func(r *relay) { r.servePipes() }},
+	{"WebSocket", func(r *relay) { r.serveWebSocket() }},
 }
 
 // disguise is a connection that embeds one of TCP, methods and all, and changes every byte that goes through it.

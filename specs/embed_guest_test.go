@@ -14,11 +14,12 @@ import (
 
 // bot is an actor of a host's that is a user. What it is told comes to the spec.
 type bot struct {
-	relay *supervisor.Relay
-	as    supervisor.Guest
-	echo  bool       // it settles everything, accepts everybody, and says what it is told
-	told  chan any   // but for what it settles by itself
-	guest *actor.PID // the last one
+	relay   *supervisor.Relay
+	as      supervisor.Guest
+	instead func(actor.Context, supervisor.Deliver) // what it does with what is delivered
+	echo    bool                                    // it settles everything, accepts everybody, and says what it is told
+	told    chan any                                // but for what it settles by itself
+	guest   *actor.PID                              // the last one
 }
 
 // attach has the bot log in.
@@ -33,6 +34,10 @@ func (b *bot) Receive(ctx actor.Context) {
 		}
 		b.guest = guest
 	case supervisor.Deliver:
+		if b.instead != nil {
+			b.instead(ctx, m)
+			return
+		}
 		if b.echo {
 			b.answers(ctx, m)
 			ctx.Send(m.Guest, supervisor.Settled{})
@@ -182,6 +187,57 @@ var _ = Describe("Being a user as an actor of the host's", func() {
 			b.isTold(ctx, isAttached())
 		}, SpecTimeout(patience))
 	})
+
+	It("loses no frame when the host's actor crashes again and again: what it has not settled is refused", func(ctx SpecContext) {
+		needsInside("the actor is the host's")
+		const frameCount, batch, crashEvery = 2000, 20, 37
+		r := startRelay()
+		var settled []string // by the host's actor, which is one at a time
+		b := &bot{as: supervisor.Guest{Proven: true}}
+		b.instead = func(ctx actor.Context, m supervisor.Deliver) {
+			text, ok := m.Frame.(frames.Message)
+			switch {
+			case !ok:
+				b.answers(ctx, m)
+			case len(settled)%crashEvery == crashEvery-1 && settled[len(settled)-1] != "crashed":
+				settled = append(settled, "crashed") // once for each place
+				panic("the bot fails")
+			default:
+				settled = append(settled, string(text.Body))
+			}
+			ctx.Send(m.Guest, supervisor.Settled{})
+		}
+		b.spawn(r)
+		b.isTold(ctx, isAttached())
+		alice, robot := r.proves(ctx, freshOwner(), 0), &client{key: b.as.Key}
+		alice.says(frames.StartSession{Peer: robot.key, Sealed: mark})
+		Expect(alice.hears(ctx)).To(Equal(frames.AcceptSession{Peer: robot.key, Sealed: mark}))
+		first := alice.said + 1
+		refused := map[string]bool{}
+		for n := range frameCount {
+			alice.says(message(robot, fmt.Sprint(n)))
+			if n%batch == batch-1 {
+				Eventually(ctx, r.inside.Account).Should(And(
+					HaveField("Taken.Frames", BeEquivalentTo(2+n+1)), HaveField("InFlight.Frames", BeZero())))
+			}
+		}
+		for range r.inside.Account().Taken.Frames - r.inside.Account().Delivered.Frames {
+			e, ok := alice.hears(ctx).(frames.Error)
+			Expect(ok).To(BeTrue())
+			Expect(e.Code).To(Equal(frames.Offline))
+			refused[fmt.Sprint(e.Number-first)] = true
+		}
+		crashes := 0
+		for _, n := range settled {
+			if n == "crashed" {
+				crashes++
+				continue
+			}
+			Expect(refused).NotTo(HaveKey(n), "settled, and refused")
+		}
+		Expect(crashes).To(BeNumerically(">", 1))
+		Expect(len(settled) - crashes + len(refused)).To(Equal(frameCount))
+	}, SpecTimeout(patience))
 
 	It("is told why it may not log in", func(ctx SpecContext) {
 		needsInside("the actor is the host's")

@@ -1,11 +1,23 @@
 // Package supervisor is the tree: who is whose child, what a crash means, and how the relay is configured, started and
-// stopped. It is what a program that embeds the relay uses.
+// stopped. It is what a program that embeds the relay uses:
+//
+//	relay, err := supervisor.New(supervisor.Config{Log: log})
+//	pid, err := relay.Spawn(system.Root, "blubbel") // or the context of an actor, whose child it is then
+//	err = relay.Serve(ctx, ln)                      // for each listener
+//	err = relay.Stop(ctx)
+//
+// Events are published on the actor system's event stream: see [UserOnline]. [Relay.Attach] lets an actor of the host's be a user, [Relay.Stats] and
+// [Relay.Tree] show what goes on, and docs/embedding.md has the rest.
+//
+// # The tree
 //
 //	relay                 the top actor of one relay
 //	├── registry          Registry          which UserActor a key has; supervises users
 //	│   └── user          UserActor         one per public key: consent, routing
 //	└── connections       Connections       supervises connections
 //	    └── connection    ConnectionActor   one per TCP connection: login, then the writing side of the socket
+//
+// # Crashes
 //
 // What a crash (a panic) of each means:
 //

@@ -136,7 +136,7 @@ func ExampleRelay_events() {
 	fmt.Println(<-told)
 	fmt.Println(<-told)
 	_ = relay.Stop(context.Background())
-	// Output:
+	// Unordered output:
 	// online, by seed
 	// closed: client
 	// gone

@@ -176,8 +176,7 @@ func untilHurry(ctx context.Context, begun time.Time, before int) <-chan time.Ti
 
 func (r *Relay) log() *logrus.Entry { return r.config.Load().Log }
 
-func (r *Relay) gone() bool       { return isClosed(r.done) }
-func (r *Relay) isStopping() bool { return isClosed(r.stopping) }
+func (r *Relay) gone() bool { return isClosed(r.done) }
 
 func isClosed(c <-chan struct{}) bool {
 	select {
@@ -195,6 +194,9 @@ func (r *Relay) Recheck() {
 		r.mail.PostUserMessage(actors.Recheck{})
 	}
 }
+
+// Stopping reports whether the relay has begun to stop, or has stopped.
+func (r *Relay) Stopping() bool { return isClosed(r.stopping) }
 
 // Done is closed when the relay has stopped and nothing of it is left.
 func (r *Relay) Done() <-chan struct{} { return r.done }
@@ -221,7 +223,7 @@ func (r *Relay) deadLetter(event any) {
 	if !ok || letter.PID == nil || !r.ours(letter.PID.Id) {
 		return
 	}
-	expected := r.isStopping() || r.restarting.Load() // to be asked first: it may be over soon
+	expected := r.Stopping() || r.restarting.Load() // to be asked first: it may be over soon
 	if actors.Abandon(letter.Message) && !expected {
 		r.shared.Ledger.Mislaid()
 		r.log().WithField("actor", letter.PID.Id).Error("a frame was sent to an actor that is gone; this is a bug")
@@ -285,7 +287,7 @@ func (t *top) Receive(ctx actor.Context) {
 	case actors.Welcome, actors.Drain, actors.Hurry:
 		if t.connections == nil {
 			actors.Abandon(ctx.Message())
-			if t.relay.isStopping() {
+			if t.relay.Stopping() {
 				ctx.Stop(ctx.Self())
 			}
 			return
@@ -301,7 +303,7 @@ func (t *top) Receive(ctx actor.Context) {
 }
 
 func (t *top) start(ctx actor.Context) {
-	if t.relay.isStopping() { // a host restarted us on the way
+	if t.relay.Stopping() { // a host restarted us on the way
 		ctx.Stop(ctx.Self())
 		return
 	}

@@ -33,7 +33,7 @@ type Place struct{ Transport, State string }
 // Stats returns them, as they are now. It looks at every actor, and disturbs none.
 func (r *Relay) Stats() Stats {
 	s := Stats{
-		Accepted: map[string]uint64{}, Crashes: map[Kind]uint64{}, Connections: map[Place]int{}, Users: map[string]int{}, Stopping: r.isStopping(),
+		Accepted: map[string]uint64{}, Crashes: map[Kind]uint64{}, Connections: map[Place]int{}, Users: map[string]int{}, Stopping: r.Stopping(),
 	}
 	for kind, n := range r.crashes {
 		s.Crashes[kind] = n.Load()

@@ -69,7 +69,13 @@ func (r *Relay) Tree(children int) (top Node, alive bool) {
 	return top, true
 }
 
-// busiest puts first who has more to do, then who has crashed more often.
+// busiest puts first whose client does not keep up, then who has more to do, then who has crashed more often.
 func busiest(a, b actors.Vitals) int {
+	if a.Stuck && !b.Stuck {
+		return -1
+	}
+	if b.Stuck && !a.Stuck {
+		return 1
+	}
 	return -cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Window, b.Window), cmp.Compare(a.Crashes, b.Crashes), cmp.Compare(a.Sessions, b.Sessions))
 }

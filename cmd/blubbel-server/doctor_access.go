@@ -51,7 +51,7 @@ func checkAllowed(file string, text []byte, err error, keys frames.Keys) []findi
 func (e *examination) publicity(context.Context) []finding { return checkPublicity(&e.options) }
 
 func checkPublicity(o *options) (found []finding) {
-	public := slices.ContainsFunc(o.Listen, func(a address) bool { return !onThisMachine(a.hostPort()) })
+	public := slices.ContainsFunc(o.Listen, func(a address) bool { return a.scheme != "unix" && !onThisMachine(a.hostPort()) })
 	if o.RateLimits == "off" && public {
 		found = append(found, finding{
 			isNote, "limits", "those by rate and by address are off, and others can reach the relay: a few clients can keep it busy",

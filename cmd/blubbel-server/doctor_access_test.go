@@ -33,18 +33,21 @@ func TestWhatMattersIfOthersCanConnect(t *testing.T) {
 			"let them come through a proxy that speaks TLS, or give an address of this machine"
 		level = "note     log: at the level LEVEL it has the addresses of clients; set --log-level info when you have seen what you look for"
 	)
-	here, everywhere := []address{"127.0.0.1:8000"}, []address{"127.0.0.1:8000", "tls://:8443"}
+	here, everywhere := on(t, "127.0.0.1:8000", "unix:///run/relay"), on(t, "127.0.0.1:8000", "tls://:8443")
 	for _, c := range []struct {
 		options
 		want []string
 	}{
-		{options{Listen: everywhere, RateLimits: "on", LogLevel: "info"}, nil},
-		{options{Listen: here, RateLimits: "off", LogLevel: "warn", administration: administration{Admin: "127.0.0.1:9090"}}, nil},
-		{options{Listen: everywhere, RateLimits: "off", LogLevel: "info"}, []string{limits}},
-		{options{Listen: here, LogLevel: "info", administration: administration{Admin: "0.0.0.0:9090"}}, []string{shown}},
-		{options{Listen: here, LogLevel: "debug", administration: administration{Admin: "unix:///run/a"}}, []string{strings.Replace(level, "LEVEL", "debug", 1)}},
-		{options{Listen: everywhere, RateLimits: "off", LogLevel: "trace"}, []string{limits, strings.Replace(level, "LEVEL", "trace", 1)}},
+		{options{listening: everywhere, RateLimits: "on", LogLevel: "info"}, nil},
+		{options{listening: here, RateLimits: "off", LogLevel: "warn", administration: administration{Admin: "127.0.0.1:9090"}}, nil},
+		{options{listening: everywhere, RateLimits: "off", LogLevel: "info"}, []string{limits}},
+		{options{listening: here, LogLevel: "info", administration: administration{Admin: "0.0.0.0:9090"}}, []string{shown}},
+		{options{listening: here, LogLevel: "debug", administration: administration{Admin: "unix:///run/a"}}, []string{strings.Replace(level, "LEVEL", "debug", 1)}},
+		{options{listening: everywhere, RateLimits: "off", LogLevel: "trace"}, []string{limits, strings.Replace(level, "LEVEL", "trace", 1)}},
 	} {
 		says(t, checkPublicity(&c.options), c.want...)
 	}
 }
+
+// on listens on some addresses.
+func on(t *testing.T, texts ...string) listening { return listening{Listen: addresses(t, texts...)} }

@@ -46,7 +46,7 @@ func checkFiles(m capacity) []finding {
 	switch {
 	case m.files == 0:
 		return []finding{{isNote, what, "how many may be open is not known", ""}}
-	case m.files < uint64(n+supervisor.OtherFiles): //nolint:gosec // not negative
+	case m.asked > 0 && m.files < uint64(n+supervisor.OtherFiles): //nolint:gosec // not negative
 		return []finding{{isWrong, what, fmt.Sprintf("%s, too few for %d connections", has, n), raise + "; or lower --connections"}}
 	case m.asked == 0 && n < supervisor.UsualConnections:
 		return []finding{{isWarning, what, fmt.Sprintf("%s, so it takes %d connections at most, not %d", has, n, supervisor.UsualConnections), raise}}

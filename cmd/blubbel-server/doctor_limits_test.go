@@ -10,7 +10,7 @@ func TestFiles(t *testing.T) {
 		"ok       files: X may open 164 files, enough for 100 connections":                                       {files: 164, asked: 100},
 		"warning  files: X may open 1024 files, so it takes 960 connections at most, not 10000" + raise:          {files: 1024},
 		"warning  files: X may open 10063 files, so it takes 9999 connections at most, not 10000" + raise:        {files: 10063},
-		"wrong    files: X may open 20 files, too few for 1 connections" + raise:                                 {files: 20},
+		"warning  files: X may open 20 files, so it takes 1 connections at most, not 10000" + raise:              {files: 20},
 		"wrong    files: X may open 163 files, too few for 100 connections" + raise + "; or lower --connections": {files: 163, asked: 100},
 		"note     files: how many may be open is not known":                                                      {asked: 100},
 	} {

@@ -58,28 +58,42 @@ func TestWhoListensInTheTable(t *testing.T) {
    4: 0000000000000000FFFF00000100007F:1F42 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 105 1
    5: nonsense:1F40 x 0A
 `
-	for at, want := range map[string][]string{
+	for text, want := range map[string][]string{
 		"127.0.0.1:8000": {"101"}, "127.0.0.2:8000": nil, "[::1]:8000": {"104"}, "0.0.0.0:8000": {"101", "104"}, ":8000": {"101", "104"},
 		"192.0.2.1:8001": {"103"}, "127.0.0.1:8002": {"105"}, "127.0.0.1:8003": nil, "relay.test:8000": {"101", "104"},
 	} {
-		if is := listenersAt(table, at); !slices.Equal(is, want) {
-			t.Errorf("%s: %v, want %v", at, is, want)
+		if is := listenersAt(table, at(t, text)); !slices.Equal(is, want) {
+			t.Errorf("%s: %v, want %v", text, is, want)
+		}
+	}
+}
+
+func TestWhoListensInTheTableOfUnix(t *testing.T) {
+	const table = `Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000000: 00000002 00000000 00010000 0001 01   101 /run/a b.sock
+0000000000000000: 00000003 00000000 00000000 0001 03 102 /run/a b.sock
+0000000000000000: 00000002 00000000 00010000 0001 01 103
+0000000000000000: 00000002 00000000 00010000 0001 01 104 /run/b.sock
+`
+	for path, want := range map[string][]string{"/run/a b.sock": {"101"}, "/run/b.sock": {"104"}, "/b.sock": nil, "": nil} {
+		if is := listenersOn(table, path); !slices.Equal(is, want) {
+			t.Errorf("%s: %v, want %v", path, is, want)
 		}
 	}
 }
 
 func TestWhoListensHere(t *testing.T) {
-	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
-		ln, err := net.Listen("tcp", at)
+	for _, where := range []string{"127.0.0.1:0", "[::1]:0"} {
+		ln, err := net.Listen("tcp", where)
 		if err != nil {
 			t.Log(err) // there may be no IPv6
 			continue
 		}
-		if h := holderOf(ln.Addr().String()); h.pid != os.Getpid() || h.name == "" {
+		if h := holderOf(at(t, ln.Addr().String())); h.pid != os.Getpid() || h.name == "" {
 			t.Errorf("%s: %+v", ln.Addr(), h)
 		}
 		_ = ln.Close()
-		if h := holderOf(ln.Addr().String()); h.pid != 0 {
+		if h := holderOf(at(t, ln.Addr().String())); h.pid != 0 {
 			t.Errorf("%s: %+v, which is closed", ln.Addr(), h)
 		}
 	}

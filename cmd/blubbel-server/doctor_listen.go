@@ -7,10 +7,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/mdeiml/blubbel-server/client"
 	"github.com/mdeiml/blubbel-server/frames"
@@ -73,35 +80,49 @@ const (
 // visit goes there, as a client would.
 func (e *examination) visit(ctx context.Context, a address) (v visit) {
 	v.address = a
-	if isAnyPort(a.hostPort()) {
+	if a.anyPort() {
 		return v
 	}
 	ctx, cancel := context.WithTimeout(ctx, visitTime)
 	defer cancel()
-	if v.bind = tryListen(ctx, a.hostPort()); v.bind == nil || errors.Is(v.bind, syscall.EADDRNOTAVAIL) {
+	if v.bind = tryListen(ctx, a); v.bind == nil || !mayAnswer(v.bind) {
 		return v
 	}
-	v.holder = holderOf(a.hostPort())
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", fromHere(a.hostPort()))
+	v.holder = holderOf(a)
+	network, where := fromHere(a)
+	conn, err := new(net.Dialer).DialContext(ctx, network, where)
 	if v.away = err; err == nil {
-		v.call(ctx, conn)
+		defer func() { _ = conn.Close() }()
+		v.call(ctx, conn, e.ProxyFrom)
 	}
 	return v
 }
 
+// mayAnswer reports whether somebody may be there, as one cannot listen there for this reason.
+func mayAnswer(why error) bool {
+	return errors.Is(why, syscall.EADDRINUSE) || errors.Is(why, os.ErrPermission)
+}
+
 // call says Hello, and pings.
-func (v *visit) call(ctx context.Context, conn net.Conn) {
-	if v.address.tls() {
+func (v *visit) call(ctx context.Context, conn net.Conn, proxies listener.Networks) {
+	if proxies.Has(conn.LocalAddr()) {
+		_, _ = io.WriteString(conn, "PROXY UNKNOWN\r\n") // if it cannot be written, what follows cannot either
+	}
+	if v.address.encrypted() {
 		encrypted := tls.Client(conn, &tls.Config{
-			MinVersion: tls.VersionTLS13, NextProtos: []string{listener.Protocol},
+			MinVersion: tls.VersionTLS13, NextProtos: []string{v.address.alpn()},
 			InsecureSkipVerify: true, //nolint:gosec // the relay proves who it is, and what it shows is looked at
 		})
 		if v.plain = encrypted.HandshakeContext(ctx); v.plain != nil {
-			_ = conn.Close()
 			return
 		}
 		v.shows = encrypted.ConnectionState().PeerCertificates[0]
 		conn = encrypted
+	}
+	if v.address.web() {
+		if conn, v.hello = openWebSocket(ctx, conn, v.address); v.hello != nil {
+			return
+		}
 	}
 	c := client.New(conn, client.Options{NoPresence: true})
 	defer func() { _ = c.Close() }()
@@ -109,44 +130,97 @@ func (v *visit) call(ctx context.Context, conn net.Conn) {
 	v.relay = c.Relay()
 }
 
-// isAnyPort reports whether a port is to be chosen at each start.
-func isAnyPort(hostPort string) bool {
-	_, port, _ := net.SplitHostPort(hostPort)
-	n, err := strconv.Atoi(port)
+// openWebSocket opens a WebSocket over a connection, as a proxy would that asks for us.
+func openWebSocket(ctx context.Context, conn net.Conn, a address) (net.Conn, error) {
+	a.scheme = "ws" // TLS is there already
+	dial := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+	ws, _, err := websocket.Dial(ctx, a.String(), &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: dial}},
+		HTTPHeader: http.Header{"X-Forwarded-For": {"127.0.0.1"}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return websocket.NetConn(context.Background(), ws, websocket.MessageBinary), nil
+}
+
+// anyPort reports whether a port is to be chosen at each start.
+func (a address) anyPort() bool {
+	n, err := strconv.Atoi(a.port)
 	return err == nil && n == 0
 }
 
-// fromHere is where a listener can be reached on this machine.
-func fromHere(hostPort string) string {
-	host, port, _ := net.SplitHostPort(hostPort)
-	switch host {
-	case "0.0.0.0":
-		host = "127.0.0.1"
-	case "", "::":
-		host = "localhost"
+// alpn is what clients say there that they will speak, once there is TLS.
+func (a address) alpn() string {
+	if a.web() {
+		return "http/1.1"
 	}
-	return net.JoinHostPort(host, port)
+	return listener.Protocol
+}
+
+// fromHere is where a listener can be reached on this machine.
+func fromHere(a address) (network, where string) {
+	if a.scheme == "unix" {
+		return "unix", a.path
+	}
+	switch a.host {
+	case "0.0.0.0":
+		a.host = "127.0.0.1"
+	case "", "::":
+		a.host = "localhost"
+	}
+	return "tcp", a.hostPort()
 }
 
 // tryListen says why one cannot listen there.
-func tryListen(ctx context.Context, hostPort string) error {
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", hostPort)
+func tryListen(ctx context.Context, a address) error {
+	if a.scheme == "unix" {
+		return tryUnix(ctx, a.path)
+	}
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", a.hostPort())
 	if err != nil {
 		return err
 	}
 	return ln.Close()
 }
 
+// tryUnix says why one cannot listen on a Unix socket, without making it. One that nobody listens on would be replaced.
+func tryUnix(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode()&fs.ModeSocket == 0 {
+		return fmt.Errorf("%s is there, and is no socket; remove it, or choose another path", path)
+	}
+	if err == nil {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		if err == nil {
+			_ = conn.Close()
+			return syscall.EADDRINUSE
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	folder := filepath.Dir(path)
+	if _, err := os.Stat(folder); err != nil {
+		return err
+	}
+	return writable(folder)
+}
+
 func checkListener(v visit, at expected) []finding {
-	what := "listen " + string(v.address)
-	if isAnyPort(v.address.hostPort()) {
+	what := "listen " + v.address.String()
+	if v.address.anyPort() {
 		return []finding{{isNote, what, "a free port is taken at each start, so nobody can be asked there", "clients need one that stays"}}
 	}
 	var f finding
 	switch {
 	case v.bind == nil:
 		f = checkFree(at)
-	case v.away != nil || errors.Is(v.bind, syscall.EADDRNOTAVAIL):
+	case v.address.scheme == "unix" && errors.Is(v.away, os.ErrPermission) && at.running:
+		f = finding{isNote, "", "we may not connect to the relay's socket", "run doctor as the user that the relay runs as, or as one that --unix-mode lets in"}
+	case v.away != nil || !mayAnswer(v.bind):
 		f = checkBind(v)
 	case v.plain != nil || v.hello != nil:
 		f = checkStranger(v, at)
@@ -154,7 +228,7 @@ func checkListener(v visit, at expected) []finding {
 		f = checkRelay(v, at)
 	}
 	f.What = what
-	if !onThisMachine(v.address.hostPort()) {
+	if v.address.scheme == "unix" || !onThisMachine(v.address.hostPort()) {
 		return []finding{f}
 	}
 	return []finding{f, {
@@ -169,7 +243,7 @@ func checkBind(v visit) finding {
 	switch {
 	case errors.Is(v.away, context.DeadlineExceeded):
 		f.Found += fmt.Sprintf(", which accepts nobody within %v", visitTime)
-	case errors.Is(v.bind, syscall.EACCES):
+	case errors.Is(v.bind, syscall.EACCES) && v.address.scheme != "unix":
 		f.Advice += ", or allow it (AmbientCapabilities=CAP_NET_BIND_SERVICE in a unit of systemd, or setcap cap_net_bind_service=+ep for the program)"
 	case errors.Is(v.bind, syscall.EADDRNOTAVAIL):
 		f.Found, f.Advice = "this machine does not have that address", "choose one that it has, or 0.0.0.0 or [::] for all"

@@ -17,4 +17,4 @@ func (*process) look()                  {}
 func ownFiles() uint64                  { return 0 }
 func lookAtMemory(int) memoryLimit      { return memoryLimit{} }
 func isSynchronised() (bool, error)     { return false, errors.ErrUnsupported }
-func holderOf(string) holder            { return holder{} }
+func holderOf(address) holder           { return holder{} }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
+	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/admin"
@@ -20,11 +18,11 @@ func (e *examination) shown(ctx context.Context) []finding {
 		s.relay = relayID(e.identity).String()
 	}
 	switch {
-	case e.Admin == "" || isAnyPort(string(e.Admin)):
+	case e.Admin == "" || e.Admin.address().anyPort():
 	case e.process.held || e.process.err != nil:
 		s.status, s.err = askStatus(ctx, ctl{Admin: e.Admin, stateFolder: e.stateFolder})
 	default:
-		s.bind = e.tryAdmin(ctx)
+		s.bind = tryListen(ctx, e.Admin.address())
 	}
 	found, known := checkShown(s)
 	if known {
@@ -45,19 +43,13 @@ func askStatus(ctx context.Context, c ctl) (*admin.Status, error) {
 	return &s, nil
 }
 
-// tryAdmin says why a relay that does not run could not be shown there.
-func (e *examination) tryAdmin(ctx context.Context) error {
-	socket, isUnix := e.Admin.socket()
-	if !isUnix {
-		return tryListen(ctx, string(e.Admin))
+// address is where to listen to be shown there.
+func (a adminAddress) address() (at address) {
+	if path, isUnix := a.socket(); isUnix {
+		return address{scheme: "unix", path: path}
 	}
-	folder := filepath.Dir(socket)
-	if info, err := os.Stat(folder); err != nil {
-		return err
-	} else if !info.IsDir() {
-		return &fs.PathError{Op: "listen", Path: folder, Err: fs.ErrInvalid}
-	}
-	return writable(folder)
+	host, port, _ := net.SplitHostPort(string(a)) // it was checked
+	return address{scheme: "tcp", host: host, port: port}
 }
 
 // showing is what was seen where the relay is to be shown.
@@ -82,7 +74,7 @@ func checkShown(s showing) (found []finding, ours bool) {
 		return one(isNote, "set --admin unix:///run/blubbel/admin.sock, say, and restart it", "the relay is shown nowhere, so it cannot be asked"), false
 	case s.at == "":
 		return nil, false
-	case isAnyPort(string(s.at)):
+	case s.at.address().anyPort():
 		return one(isNote, "give one that stays", "a free port is taken at each start, so the relay cannot be asked there"), false
 	case s.bind != nil:
 		return one(isWrong, "choose another with --admin, or see to what is in the way", "the relay cannot be shown at %s (%v)", s.at, s.bind), false
@@ -118,32 +110,38 @@ func (e *examination) addresses(context.Context) []finding {
 	if e.status != nil {
 		s = &e.status.Spread
 	}
-	return checkSpread(s, e.RateLimits == "on")
+	return checkSpread(s, e.RateLimits == "on", len(e.ProxyFrom)+len(e.ForwardedFrom) > 0)
 }
 
 const (
-	crowd      = 20 // connections, from which on there is something to be seen
-	nearlyAll  = 90 // percent
-	ofSpread   = "addresses"
-	sayForWhom = "if there is a proxy in front of the relay, it has to say for whom it asks, by the PROXY protocol"
+	crowd     = 20 // connections, from which on there is something to be seen
+	nearlyAll = 90 // percent
+	ofSpread  = "addresses"
 )
 
-func checkSpread(s *admin.Spread, limited bool) []finding {
+// checkSpread is told whether limits by address are on, and whether there are proxies that say for whom they ask.
+func checkSpread(s *admin.Spread, limited, proxied bool) []finding {
 	switch {
 	case s == nil:
 		return []finding{{isNote, ofSpread, "whether a proxy hides where clients come from is not known, as the relay was not asked", ""}}
 	case s.Connections < crowd:
 		return []finding{{isOK, ofSpread, fmt.Sprintf("connections: %d, too few to see whether a proxy hides where clients come from", s.Connections), ""}}
-	case s.Most*100 < s.Connections*nearlyAll && s.Private*100 < s.Connections*nearlyAll:
+	case s.Most*100 < s.Connections*nearlyAll && (proxied || s.Private*100 < s.Connections*nearlyAll):
 		return []finding{{isOK, ofSpread, fmt.Sprintf("%d connections come from %d addresses", s.Connections, s.Addresses), ""}}
 	}
-	f := finding{isWarning, ofSpread, fmt.Sprintf("%d of %d connections come from one address", s.Most, s.Connections), sayForWhom}
+	f := finding{
+		isWarning, ofSpread, fmt.Sprintf("%d of %d connections come from one address", s.Most, s.Connections),
+		"if a proxy is in front of the relay, have it say for whom it asks, and set --proxy-from, or --forwarded-from if it speaks HTTP",
+	}
 	if s.Most*100 < s.Connections*nearlyAll {
 		f.Found = fmt.Sprintf("%d of %d connections come from private networks", s.Private, s.Connections)
-		f.Advice += "; if that is where your clients are, all is well"
+		f.Advice += "; if your clients are there, all is well"
 	}
 	if limited {
 		f.Found += ", so that limits by address may hold for all of them together"
+	}
+	if proxied {
+		f.Advice = "look whether that is another proxy than --proxy-from and --forwarded-from name"
 	}
 	return []finding{f}
 }

@@ -55,25 +55,29 @@ func TestWhereTheRelayIsShown(t *testing.T) {
 
 func TestSpreads(t *testing.T) {
 	const (
-		say  = "; if there is a proxy in front of the relay, it has to say for whom it asks, by the PROXY protocol"
-		hold = ", so that limits by address may hold for all of them together"
+		set   = "; if a proxy is in front of the relay, have it say for whom it asks, and set --proxy-from, or --forwarded-from if it speaks HTTP"
+		hold  = ", so that limits by address may hold for all of them together"
+		other = "; look whether that is another proxy than --proxy-from and --forwarded-from name"
+		few   = ", too few to see whether a proxy hides where clients come from"
 	)
 	for _, c := range []struct {
 		admin.Spread
-		limited bool
-		want    string
+		limited, proxied bool
+		want             string
 	}{
-		{admin.Spread{}, true, "ok       addresses: connections: 0, too few to see whether a proxy hides where clients come from"},
-		{admin.Spread{Connections: 19, Addresses: 1, Most: 19, Private: 19}, true, "ok       addresses: connections: 19, too few to see whether a proxy hides where clients come from"},
-		{admin.Spread{Connections: 20, Addresses: 1, Most: 20}, true, "warning  addresses: 20 of 20 connections come from one address" + hold + say},
-		{admin.Spread{Connections: 100, Addresses: 11, Most: 90, Private: 100}, false, "warning  addresses: 90 of 100 connections come from one address" + say},
-		{admin.Spread{Connections: 100, Addresses: 12, Most: 89, Private: 89}, true, "ok       addresses: 100 connections come from 12 addresses"},
+		{admin.Spread{}, true, false, "ok       addresses: connections: 0" + few},
+		{admin.Spread{Connections: 19, Addresses: 1, Most: 19, Private: 19}, true, false, "ok       addresses: connections: 19" + few},
+		{admin.Spread{Connections: 20, Addresses: 1, Most: 20}, true, false, "warning  addresses: 20 of 20 connections come from one address" + hold + set},
+		{admin.Spread{Connections: 20, Addresses: 1, Most: 20}, true, true, "warning  addresses: 20 of 20 connections come from one address" + hold + other},
+		{admin.Spread{Connections: 100, Addresses: 11, Most: 90, Private: 100}, false, false, "warning  addresses: 90 of 100 connections come from one address" + set},
+		{admin.Spread{Connections: 100, Addresses: 12, Most: 89, Private: 89}, true, false, "ok       addresses: 100 connections come from 12 addresses"},
+		{admin.Spread{Connections: 100, Addresses: 3, Most: 40, Private: 90}, true, true, "ok       addresses: 100 connections come from 3 addresses"},
 		{
-			admin.Spread{Connections: 100, Addresses: 3, Most: 40, Private: 90}, true,
-			"warning  addresses: 90 of 100 connections come from private networks" + hold + say + "; if that is where your clients are, all is well",
+			admin.Spread{Connections: 100, Addresses: 3, Most: 40, Private: 90}, true, false,
+			"warning  addresses: 90 of 100 connections come from private networks" + hold + set + "; if your clients are there, all is well",
 		},
 	} {
-		says(t, checkSpread(&c.Spread, c.limited), c.want)
+		says(t, checkSpread(&c.Spread, c.limited, c.proxied), c.want)
 	}
-	says(t, checkSpread(nil, true), "note     addresses: whether a proxy hides where clients come from is not known, as the relay was not asked")
+	says(t, checkSpread(nil, true, false), "note     addresses: whether a proxy hides where clients come from is not known, as the relay was not asked")
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,32 +12,49 @@ import (
 	"strings"
 )
 
-// holderOf returns which process listens at an address of TCP, if we may know.
-func holderOf(hostPort string) holder {
-	for _, table := range []string{"tcp", "tcp6"} {
-		text, err := os.ReadFile("/proc/net/" + table) //nolint:gosec // of the kernel
-		if err != nil {
-			continue
-		}
-		for _, inode := range listenersAt(string(text), hostPort) {
-			if pid := processOf("socket:[" + inode + "]"); pid != 0 {
-				return holder{pid, nameOf(pid)}
-			}
+// holderOf returns which process listens there, if we may know.
+func holderOf(a address) holder {
+	var inodes []string
+	if a.scheme == "unix" {
+		inodes = listenersOn(tableOf("unix"), a.path)
+	} else {
+		inodes = append(listenersAt(tableOf("tcp"), a), listenersAt(tableOf("tcp6"), a)...)
+	}
+	for _, inode := range inodes {
+		if pid := processOf("socket:[" + inode + "]"); pid != 0 {
+			return holder{pid, nameOf(pid)}
 		}
 	}
 	return holder{}
 }
 
-// listenersAt returns the inodes of the sockets in such a table that listen at an address, or at all addresses.
-func listenersAt(table, hostPort string) (inodes []string) {
+// tableOf is the kernel's table of sockets of a kind; empty if there is none.
+func tableOf(kind string) string {
+	text, _ := os.ReadFile("/proc/net/" + kind) //nolint:gosec // of the kernel
+	return string(text)
+}
+
+// listenersOn returns the inodes of the sockets in a table of Unix sockets that listen on a path.
+func listenersOn(table, path string) (inodes []string) {
+	const flags, inode, listens = 3, 6, "00010000"
+	for line := range strings.Lines(table) {
+		fields := strings.Fields(line)
+		if strings.HasSuffix(line, " "+path+"\n") && len(fields) > inode && fields[flags] == listens {
+			inodes = append(inodes, fields[inode])
+		}
+	}
+	return inodes
+}
+
+// listenersAt returns the inodes of the sockets in a table of TCP that listen at an address, or at all addresses.
+func listenersAt(table string, a address) (inodes []string) {
 	const local, state, inode, listens = 1, 3, 9, "0A"
-	host, port, _ := net.SplitHostPort(hostPort)
 	for line := range strings.Lines(table) {
 		fields := strings.Fields(line)
 		if len(fields) <= inode || fields[state] != listens {
 			continue
 		}
-		if at, ok := parseSocket(fields[local]); ok && strconv.Itoa(int(at.Port())) == port && meets(at.Addr(), host) {
+		if at, ok := parseSocket(fields[local]); ok && strconv.Itoa(int(at.Port())) == a.port && meets(at.Addr(), a.host) {
 			inodes = append(inodes, fields[inode])
 		}
 	}

@@ -39,7 +39,7 @@ func TestConfigurationIsFound(t *testing.T) {
 }
 
 func TestDoctorSaysWhereSettingsComeFrom(t *testing.T) {
-	p := places{
+	p := sourcePlaces{
 		flags: []string{"--listen=127.0.0.1:0"}, variables: []string{"BLUBBEL_LOG_LEVEL=warn", "BLUBBEL_KEY=ours.pem"}, file: "state: here\nwindow: 300000",
 	}
 	_, text, _ := examine(t, p.put(t)...)
@@ -54,7 +54,7 @@ func TestDoctorSaysWhereSettingsComeFrom(t *testing.T) {
 
 // Whatever keeps a relay from starting is wrong, with the words that it would say.
 func TestAConfigurationThatIsNotValidIsFound(t *testing.T) {
-	for want, p := range map[string]places{
+	for want, p := range map[string]sourcePlaces{
 		`blubbel.yaml:1: there is no setting "lissten"; did you mean listen?`:                                                       {file: "lissten: x"},
 		"BLUBBEL_WINDOW is 5; it must be from 131082 to 1073741824":                                                                 {variables: []string{"BLUBBEL_WINDOW=5"}},
 		`unknown flag --lissten, did you mean "--listen"? (see blubbel-server --help)`:                                              {flags: []string{"--lissten=x"}},
@@ -71,7 +71,7 @@ func TestAConfigurationThatIsNotValidIsFound(t *testing.T) {
 			}
 		})
 	}
-	p := places{variables: []string{"BLUBBEL_WINDOW=5"}}
+	p := sourcePlaces{variables: []string{"BLUBBEL_WINDOW=5"}}
 	_, text, _ := examine(t, append(p.put(t), "--json")...)
 	var found []finding
 	if err := json.Unmarshal([]byte(text), &found); err != nil || len(found) != 1 || found[0].Mark != isWrong || found[0].Advice != "it must be from 131082 to 1073741824" {

@@ -21,13 +21,14 @@ import (
 	"github.com/mdeiml/blubbel-server/listener"
 )
 
-// encrypted looks at the certificates of the tls:// listeners.
+// encrypted looks at the certificates of the listeners that speak TLS.
 func (e *examination) encrypted(ctx context.Context) []finding {
 	switch {
 	case e.TLSCert != "":
 		return e.certificateFiles()
 	case e.TLSSelfSigned:
-		return checkSelfSigned(e.identity != nil, e.shownCertificate(), e.now)
+		web := slices.ContainsFunc(e.Listen, func(a address) bool { return a.scheme == "wss" })
+		return checkSelfSigned(e.identity != nil, web, e.shownCertificate(), e.now)
 	case len(e.ACME) > 0:
 		return e.byACME(ctx)
 	}
@@ -88,8 +89,8 @@ func checkPair(p pair) []finding {
 			"put the certificates of its issuers behind it in its file, or give clients the blubbels:// address that the log shows")
 	}
 	for _, a := range p.listen {
-		if host, _, _ := net.SplitHostPort(a.hostPort()); a.tls() && isName(host) && leaf.VerifyHostname(host) != nil {
-			warn("it is not for "+host+", where --listen says that it is shown", "get one for that name, too")
+		if a.encrypted() && isName(a.host) && leaf.VerifyHostname(a.host) != nil {
+			warn("it is not for "+a.host+", where --listen says that it is shown", "get one for that name, too")
 		}
 	}
 	if p.shown != nil && !p.shown.Equal(leaf) {
@@ -134,12 +135,17 @@ func checkExpiry(leaf *x509.Certificate, now time.Time, advice string) finding {
 	}
 }
 
-func checkSelfSigned(known bool, shown *x509.Certificate, now time.Time) (found []finding) {
+func checkSelfSigned(known, web bool, shown *x509.Certificate, now time.Time) (found []finding) {
 	advice := "the log shows it when the relay is ready"
 	if known {
 		advice = "it has the identity above, as in blubbels://ID@host:port, with the name that they reach you by"
 	}
 	found = []finding{{isNote, ofCertificate, "it is made at each start, and clients need the relay's blubbels:// address", advice}}
+	if web {
+		found = append(found, finding{
+			isWarning, ofCertificate, "browsers do not take one that the relay has made itself, so they cannot connect by wss://", "get one with --acme, or give --tls-cert",
+		})
+	}
 	if shown != nil {
 		found = append(found, checkExpiry(shown, now, "send the relay SIGHUP, or restart it: that makes another"))
 	}
@@ -192,18 +198,16 @@ func ownAddresses() (list []netip.Addr) {
 
 // checkIssuer looks whether who issues certificates can ask us: that is port 443, or 80, but for private ones.
 func checkIssuer(where []address, http, directory string) []finding {
-	ports := func(port string) bool {
-		return slices.ContainsFunc(where, func(a address) bool { return a.tls() && strings.HasSuffix(string(a), ":"+port) })
-	}
+	isAsked := func(a address) bool { return a.encrypted() && a.port == "443" }
 	switch {
 	case directory != "":
 		return nil
-	case ports("443") || strings.HasSuffix(http, ":80"):
+	case slices.ContainsFunc(where, isAsked) || strings.HasSuffix(http, ":80"):
 		return []finding{{isOK, "ACME", "the issuer finds the relay on port 443 or 80, if nothing outside of this machine is in the way", ""}}
 	}
 	return []finding{{
 		isWarning, "ACME", "the issuer asks on port 443, where the relay does not listen",
-		"listen on port 443, or have the router forward it to the tls:// port; or give --acme-http :80",
+		"listen on port 443, or have the router forward it to the port of tls:// or wss://; or give --acme-http :80",
 	}}
 }
 

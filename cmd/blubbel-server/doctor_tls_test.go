@@ -33,8 +33,12 @@ func certify(t *testing.T, by *certified, until time.Time, names ...string) *cer
 	if err != nil {
 		t.Fatal(err)
 	}
+	number, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "of the test"}, DNSNames: names,
+		SerialNumber: number, Subject: pkix.Name{CommonName: number.String()}, DNSNames: names,
 		NotBefore: until.Add(-90 * 24 * time.Hour), NotAfter: until, BasicConstraintsValid: true, IsCA: len(names) == 0,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -71,6 +75,15 @@ func (c *certified) put(t *testing.T, certificate, key string) {
 	replace(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }
 
+// addresses are some, as the setting has them.
+func addresses(t *testing.T, texts ...string) (list []address) {
+	t.Helper()
+	for _, text := range texts {
+		list = append(list, at(t, text))
+	}
+	return list
+}
+
 // noon is when certificates are looked at.
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
@@ -100,8 +113,8 @@ func TestPairs(t *testing.T) {
 		{"without its issuer", &short, pair{}, []string{valid, "warning  certificate: clients do not trust it (certificate signed by unknown authority), " +
 			"so only those come in whose address has the relay's id; put the certificates of its issuers behind it in its file, or give clients the blubbels:// address that the log shows"}},
 		{"for everybody", good, pair{mode: 0o644, key: "k.pem"}, []string{valid, "warning  certificate: everybody on this machine can read its key; forbid it with: chmod o= k.pem"}},
-		{"where it belongs", good, pair{listen: []address{"tls://www.relay.test:1", "tls://192.0.2.1:1", "tls://:1", "tls://localhost:1", "other.test:1"}}, []string{valid}},
-		{"elsewhere", good, pair{listen: []address{"tls://other.test:1"}}, []string{
+		{"where it belongs", good, pair{listen: addresses(t, "tls://www.relay.test:1", "tls://192.0.2.1:1", "tls://:1", "tls://localhost:1", "other.test:1")}, []string{valid}},
+		{"elsewhere", good, pair{listen: addresses(t, "tls://other.test:1")}, []string{
 			valid, "warning  certificate: it is not for other.test, where --listen says that it is shown; get one for that name, too",
 		}},
 		{"another is shown", good, pair{shown: between.Leaf}, []string{
@@ -141,22 +154,27 @@ func TestPairsAreRead(t *testing.T) {
 
 func TestCertificatesMadeAtStart(t *testing.T) {
 	const note = "note     certificate: it is made at each start, and clients need the relay's blubbels:// address; "
-	says(t, checkSelfSigned(false, nil, noon), note+"the log shows it when the relay is ready")
-	says(t, checkSelfSigned(true, certify(t, nil, inDays(10), "localhost").Leaf, noon),
+	says(t, checkSelfSigned(false, false, nil, noon), note+"the log shows it when the relay is ready")
+	says(t, checkSelfSigned(true, false, certify(t, nil, inDays(10), "localhost").Leaf, noon),
 		note+"it has the identity above, as in blubbels://ID@host:port, with the name that they reach you by",
 		"warning  certificate: it is for localhost, and expires in 10 days, on 2026-12-03; send the relay SIGHUP, or restart it: that makes another")
+}
+
+func TestBrowsersDoNotTakeCertificatesMadeAtStart(t *testing.T) {
+	says(t, checkSelfSigned(false, true, nil, noon)[1:], "warning  certificate: browsers do not take one that the relay has made itself, so they cannot connect by wss://; "+
+		"get one with --acme, or give --tls-cert")
 }
 
 func TestIssuers(t *testing.T) {
 	const (
 		found = "ok       ACME: the issuer finds the relay on port 443 or 80, if nothing outside of this machine is in the way"
 		asks  = "warning  ACME: the issuer asks on port 443, where the relay does not listen; " +
-			"listen on port 443, or have the router forward it to the tls:// port; or give --acme-http :80"
+			"listen on port 443, or have the router forward it to the port of tls:// or wss://; or give --acme-http :80"
 	)
-	says(t, checkIssuer([]address{"0.0.0.0:80", "tls://:443"}, "", ""), found)
-	says(t, checkIssuer([]address{"tls://:8443"}, "0.0.0.0:80", ""), found)
-	says(t, checkIssuer([]address{"tls://:8443", "0.0.0.0:443"}, "0.0.0.0:8080", ""), asks)
-	says(t, checkIssuer([]address{"tls://:8443"}, "", "https://192.0.2.1/"))
+	says(t, checkIssuer(addresses(t, "0.0.0.0:80", "tls://:443"), "", ""), found)
+	says(t, checkIssuer(addresses(t, "tls://:8443"), "0.0.0.0:80", ""), found)
+	says(t, checkIssuer(addresses(t, "tls://:8443", "0.0.0.0:443"), "0.0.0.0:8080", ""), asks)
+	says(t, checkIssuer(addresses(t, "tls://:8443"), "", "https://192.0.2.1/"))
 }
 
 func TestDomains(t *testing.T) {
@@ -205,7 +223,7 @@ func TestDomains(t *testing.T) {
 func TestDomainsAreLookedAt(t *testing.T) {
 	folder := t.TempDir()
 	e := examination{options: options{
-		Listen: []address{"tls://:443"}, certificates: certificates{ACME: []string{"relay.invalid"}}, stateFolder: stateFolder{folder},
+		listening: listening{Listen: addresses(t, "tls://:443")}, certificates: certificates{ACME: []string{"relay.invalid"}}, stateFolder: stateFolder{folder},
 	}, now: time.Now()}
 	text := func() string {
 		var b strings.Builder

@@ -52,7 +52,9 @@ func (l *live) reloadAtHangup() (over func()) {
 		for {
 			select {
 			case <-hangups:
+				systemd{l.log}.reloading()
 				l.reload()
+				systemd{l.log}.ready()
 			case <-quit:
 				return
 			}

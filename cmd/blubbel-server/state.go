@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -110,11 +109,6 @@ func (s *state) relayID() frames.RelayID { return relayID(s.identity) }
 
 func relayID(identity ed25519.PrivateKey) frames.RelayID {
 	return frames.RelayID(identity[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
-}
-
-// reachable is the address that clients are to be given: with it they know the relay when they see it.
-func (s *state) reachable(ln net.Listener) string {
-	return fmt.Sprintf("%s://%v@%s", scheme(ln), s.relayID(), ln.Addr())
 }
 
 // identity reads the relay's key, and makes it at the first start.

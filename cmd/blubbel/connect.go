@@ -22,7 +22,7 @@ const leaving = 2 * time.Second
 
 // trust says how to know a relay.
 type trust struct {
-	TLSCA string `name:"tls-ca" help:"File with the certificates, as PEM, of who vouches for a tls:// relay. Without it: those of the system." placeholder:"FILE"`
+	TLSCA string `name:"tls-ca" help:"File with the certificates, as PEM, of who vouches for a tls:// or wss:// relay. Without it: those of the system." placeholder:"FILE"`
 }
 
 // options are those of a client that trusts so.
@@ -45,7 +45,7 @@ func (t trust) options() (o client.Options, err error) {
 type relayFlags struct {
 	keyFile
 	trust
-	Relay string `help:"The relay (${default}): host:port, tls://host:port, or with its id, which it has to prove, blubbels://ID@host:port, without TLS blubbel://ID@host:port." default:"127.0.0.1:8000" placeholder:"ADDRESS" env:"BLUBBEL_RELAY"`
+	Relay string `help:"The relay (${default}): host:port, tls://host:port, or with its id, which it has to prove, blubbels://ID@host:port, without TLS blubbel://ID@host:port. By WebSocket: wss://host/path, or ws:// without TLS, with ID@ before the host if you like." default:"127.0.0.1:8000" placeholder:"ADDRESS" env:"BLUBBEL_RELAY"`
 
 	Unproven  bool           `help:"Log in without proving that the key is yours, for a relay that takes no proof. Sessions end with the connection then."`
 	Reconnect *time.Duration `help:"For how long to try to connect again when the connection is lost; 0: not at all. Without it: until interrupted; in a pipe, a minute." placeholder:"TIME"`
@@ -88,8 +88,8 @@ func checkAddress(flag, address string, options client.Options) error {
 		return withCode(exitUsage, fmt.Errorf("%s %s: %w", flag, address, err))
 	case a.Pinned && options.Unproven:
 		return withCode(exitUsage, fmt.Errorf("%s %s: --unproven does not ask the relay who it is; leave out its id", flag, address))
-	case options.RootCAs != nil && (a.Pinned || !a.TLS): // there is no certificate, or the id counts instead
-		return withCode(exitUsage, fmt.Errorf("%s %s: with --tls-ca the address has to begin with tls://", flag, address))
+	case options.RootCAs != nil && (a.Pinned && !a.WebSocket || !a.TLS): // there is no certificate, or the id counts instead
+		return withCode(exitUsage, fmt.Errorf("%s %s: with --tls-ca the address has to begin with tls:// or wss://", flag, address))
 	}
 	return nil
 }
@@ -98,11 +98,14 @@ func checkAddress(flag, address string, options client.Options) error {
 func unreached(err error, address string) error {
 	var unverified *tls.CertificateVerificationError
 	var notTLS tls.RecordHeaderError
+	var noWebSocket *client.NoWebSocket
 	var network *net.OpError
 	switch {
 	case errors.As(err, &unverified):
 		return withCode(exitRelay, fmt.Errorf("the certificate of %s does not prove that it is the relay (%w); give who vouches for it "+
 			"with --tls-ca, or the relay's id with blubbels://", address, unverified.Err))
+	case errors.As(err, &noWebSocket):
+		return withCode(exitRelay, fmt.Errorf("what answers at %s opens no WebSocket there; is the path right? (%w)", address, err))
 	case errors.As(err, &notTLS):
 		return withCode(exitRelay, fmt.Errorf("what answers at %s does not speak TLS; without TLS the address begins with tcp:// or blubbel://", address))
 	case errors.As(err, &network):

@@ -144,7 +144,7 @@ func explainRefusal(r *client.Refused, friend string) error {
 	switch r.Code { //nolint:exhaustive // what else there is says enough by itself
 	case frames.Unsupported:
 		if r.Request == 0 {
-			return withCode(exitRelay, fmt.Errorf("%w; with TLS the address begins with tls:// or blubbels://", r))
+			return withCode(exitRelay, fmt.Errorf("%w; with TLS the address begins with tls:// or blubbels://, in a WebSocket with ws:// or wss://", r))
 		}
 	case frames.Unavailable:
 		return withCode(exitAway, fmt.Errorf("%s is away, or nobody has this key", friend))

@@ -53,8 +53,8 @@ func quiet() *logrus.Logger {
 	return log
 }
 
-// startRelay starts a relay until the test's end.
-func startRelay(t *testing.T) (address string, stop func()) {
+// startRelay starts a relay until the test's end. Around its listener there may be another.
+func startRelay(t *testing.T, around ...func(net.Listener) net.Listener) (address string, stop func()) {
 	t.Helper()
 	log := quiet()
 	relay, err := supervisor.New(supervisor.Config{Log: logrus.NewEntry(log)})
@@ -68,6 +68,10 @@ func startRelay(t *testing.T) (address string, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	address = ln.Addr().String()
+	for _, f := range around {
+		ln = f(ln)
+	}
 	served := make(chan error)
 	go func() { served <- relay.Serve(context.Background(), ln) }()
 	stop = sync.OnceFunc(func() {
@@ -78,7 +82,12 @@ func startRelay(t *testing.T) (address string, stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	return ln.Addr().String(), stop
+	return address, stop
+}
+
+// overWebSocket has a relay speak WebSocket, at /relay.
+func overWebSocket(ln net.Listener) net.Listener {
+	return listener.WebSocket(ln, listener.Web{Path: "/relay"})
 }
 
 // running is the program, started.
@@ -234,6 +243,7 @@ func TestWhatIsWrongIsOneClearLine(t *testing.T) {
 			_, _ = conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 		}
 	}()
+	web, _ := startRelay(t, overWebSocket)
 	ca, withCA := "--tls-ca="+file("ca.pem"), "with --tls-ca the address has to begin with tls://"
 	alice, bob, relay := "--key="+file("alice.pem"), "--peer="+file("bob.pub"), "--relay="+address
 	for _, c := range []struct {
@@ -254,10 +264,14 @@ func TestWhatIsWrongIsOneClearLine(t *testing.T) {
 		{exitFailure, "there is no certificate in it", []string{"ping", address, "--tls-ca=" + file("nonsense")}},
 		{exitUsage, withCA, []string{"ping", address, ca}},
 		{exitUsage, withCA, []string{"ping", "tcp://" + address, ca}},
+		{exitUsage, withCA, []string{"ping", "ws://" + address, ca}},
 		{exitUsage, "BLUBBEL_RELAY) " + address + ": " + withCA, []string{"chat", alice, bob, relay, ca}},
 		{exitUsage, withCA, []string{"listen", alice, ca, "--relay=" + pinned(address, frames.RelayID{1})}},
 		{exitUsage, withCA, []string{"listen", alice, ca, "--relay=" + strings.Replace(pinned(address, frames.RelayID{1}), "blubbel", "blubbels", 1)}},
 		{exitRelay, "does not speak TLS", []string{"ping", "tls://" + address, ca}},
+		{exitRelay, "opens no WebSocket there; is the path right? (the answer is 404 Not Found", []string{"ping", "ws://" + web + "/elsewhere"}},
+		{exitRelay, `"this port speaks WebSocket, which you do not"; with TLS the address begins`, []string{"ping", web}},
+		{exitRelay, "does not speak TLS", []string{"ping", "wss://" + web + "/relay"}},
 		{exitUsage, "the port is missing", []string{"ping", "nowhere"}},
 		{exitUsage, "at least 1", []string{"ping", address, "-n0"}},
 		{exitRelay, "cannot reach the relay at 127.0.0.1:1;", []string{"ping", "127.0.0.1:1"}},

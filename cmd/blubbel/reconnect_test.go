@@ -292,6 +292,8 @@ $`
 	if out := r.out.String(); !regexp.MustCompile(form).MatchString(out) {
 		t.Errorf("it prints %s", out)
 	}
+	web, _ := startRelay(t, overWebSocket)
+	start(t, nil, "ping", "ws://"+web+"/relay", "-n1").ends(t, exitOK)
 	endless := start(t, nil, "ping", address, "-n1000", "-i1h")
 	endless.out.says(t, "answer 1")
 	endless.stop()

@@ -1,0 +1,41 @@
+// What codes and reasons mean for whoever runs the relay. docs/protocol.md says what they mean for clients.
+
+export const CODES = {
+  MALFORMED: "A client sent what cannot be read: it is broken, or it is none.",
+  TOO_LARGE: "A client announced a longer frame than the relay takes, and was closed.",
+  UNSUPPORTED: "A client sent a type of frame that the relay does not take: it is newer, or it did not say Hello first.",
+  NOT_LOGGED_IN: "A client sent something before it was logged in: it is broken.",
+  ALREADY_LOGGED_IN: "A client logged in twice on one connection: it is broken.",
+  BAD_KEY: "A login with something that is no key, or too short or long a one; or a frame to the sender’s own key.",
+  KEY_IN_USE: "A login without proof of a key that is connected: a second program of the same user, or a connection that died unnoticed.",
+  PROOF_REQUIRED: "A login without proof, of a key that has proved before; or of any, where the relay asks everybody.",
+  PROOF_INVALID: "A proof that is not valid: a broken client, or somebody who tries a key that is not theirs.",
+  UNAVAILABLE: "Who was asked for a session is unknown, away or has no room. Usual; very many may be somebody who pesters.",
+  NO_REQUEST: "A session was accepted that nobody asks for any more. Usual when who asked has just left.",
+  NO_SESSION: "A message to somebody without a session. Usual when they have just left; a client that goes on is broken.",
+  OFFLINE: "The recipient left before the frame was written to them. Usual; the sender was told.",
+  BUSY: "The recipient’s client takes too little, so their sender has to wait. Usual on bad networks.",
+  RATE_LIMITED: "A user, or one address, asks for sessions too often. Many of one address’s users may be behind one router.",
+  LIMIT: "Somebody has as many sessions or requests as one user may, or one address as many connections.",
+  TIMEOUT: "A client took too long to log in, to complete a frame or to show that it is alive, and was closed.",
+  REPLACED: "The user has logged in elsewhere, by proof, and that connection took the place of this one.",
+  SHUTTING_DOWN: "The relay is stopping.",
+  INTERNAL: "An actor crashed on this: a bug of the relay. The crash is below, with its stack, and in the log.",
+  QUOTA: "Not said by this relay; the code is reserved.",
+  EXPIRED: "Not said by this relay; the code is reserved.",
+  NOT_ALLOWED: "The key is not on the list of those that may log in.",
+};
+
+export const REASONS = {
+  unknown: "The relay has not noted why: a bug.",
+  client: "The client closed it.",
+  network: "Reading or writing failed: the network, or a client that broke off.",
+  early: "TLS, or what else comes before the first frame, did not come about: no client of this relay, or a scanner.",
+  refused: "The client sent what closes a connection, or nothing in time.",
+  login: "The login was refused, and the connection with it.",
+  slow: "The client took nothing for too long.",
+  replaced: "The user logged in elsewhere, by proof.",
+  barred: "The key was taken off the list of those that may log in.",
+  crash: "An actor crashed: a bug of the relay.",
+  stop: "The relay was told to stop.",
+};
