@@ -48,10 +48,10 @@ type finding struct {
 	Advice string `json:"advice,omitempty"` // what to do about it
 }
 
-// told is a finding about an error, whose text says what to do behind a semicolon.
-func told(m mark, what string, err error) finding {
+// fault is a finding about an error, whose text says what to do behind a semicolon.
+func fault(what string, err error) finding {
 	found, advice, _ := strings.Cut(err.Error(), "; ")
-	return finding{m, what, found, advice}
+	return finding{isWrong, what, found, advice}
 }
 
 // examination is a relay that is looked at: its settings, and what was found out that more than one theme needs.
@@ -96,8 +96,7 @@ func (d doctor) Run(ctx context.Context, c *commands, k *kong.Context, s streams
 
 // commandOf returns which command was meant when the arguments could not be parsed.
 func commandOf(err error) *kong.Context {
-	var parsing *kong.ParseError
-	if errors.As(err, &parsing) {
+	if parsing, ok := errors.AsType[*kong.ParseError](err); ok {
 		return parsing.Context
 	}
 	return nil
@@ -110,7 +109,7 @@ func isDoctor(k *kong.Context) bool {
 
 // reportUnread tells of a configuration that cannot be read; so there is nothing else to look at.
 func reportUnread(w io.Writer, k *kong.Context, err error) error {
-	return report(w, []finding{told(isWrong, "configuration", err)}, onCommandLine(k, "json"))
+	return report(w, []finding{fault("configuration", err)}, onCommandLine(k, "json"))
 }
 
 var errUnhealthy = errors.New("something is wrong")

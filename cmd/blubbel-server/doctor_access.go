@@ -40,7 +40,7 @@ func checkAllowed(file string, text []byte, err error, keys frames.Keys) []findi
 	list, line, err := parseAllowed(text, keys)
 	switch {
 	case err != nil:
-		return []finding{told(isWrong, ofLogins, fmt.Errorf("%s, line %d: %w", file, line, err))}
+		return []finding{fault(ofLogins, fmt.Errorf("%s, line %d: %w", file, line, err))}
 	case len(list) == 0:
 		return []finding{{isWrong, ofLogins, "nobody may log in, as " + file + " lists no key", "write into it what blubbel id prints, one fingerprint on a line"}}
 	}

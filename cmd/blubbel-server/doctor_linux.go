@@ -119,7 +119,7 @@ func lookAtMemory(pid int) (m memoryLimit) {
 // groupLimit is the least limit of a control group and of those above it, or 0.
 func groupLimit(root, group string) (least uint64) {
 	for group = filepath.Clean("/" + group); ; group = filepath.Dir(group) {
-		text, err := os.ReadFile(filepath.Join(root, group, "memory.max")) //nolint:gosec // of the kernel
+		text, err := os.ReadFile(filepath.Join(root, group, "memory.max"))
 		limit := parseLimit(string(bytes.TrimSpace(text)))
 		if err == nil && limit != math.MaxUint64 && (least == 0 || limit < least) {
 			least = limit

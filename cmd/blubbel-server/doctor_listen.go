@@ -238,7 +238,7 @@ func checkListener(v visit, at expected) []finding {
 
 // checkBind is for where nobody can connect, and nobody listen.
 func checkBind(v visit) finding {
-	f := told(isWrong, "", advise(v.address, v.bind))
+	f := fault("", advise(v.address, v.bind))
 	f.Found += v.holder.String()
 	switch {
 	case errors.Is(v.away, context.DeadlineExceeded):
@@ -261,24 +261,28 @@ func checkFree(at expected) finding {
 
 // checkStranger is for where somebody answers who does not do that as a relay should.
 func checkStranger(v visit, at expected) finding {
-	var refused *client.Refused
+	const look = "look at its log; if --listen has changed, restart it"
+	const stop = "stop it; or choose another address with --listen"
 	ours := at.pid != 0 && at.pid == v.holder.pid
-	switch why := errors.Join(v.plain, v.hello); {
-	case client.IsRefused(v.hello, frames.Limit):
-		return finding{isWarning, "", fmt.Sprintf("a relay listens there, and turns us away (%v)", v.hello), "so it does with its users: look at its log, and at its limits"}
-	case errors.As(v.hello, &refused):
-		return finding{isWrong, "", fmt.Sprintf("a relay listens there%v, and refuses us (%v)", v.holder, v.hello), "look whether that is the one with these settings"}
+	why := errors.Join(v.plain, v.hello)
+	refused, isRelay := errors.AsType[*client.Refused](why)
+	switch {
+	case isRelay && refused.Code == frames.Limit:
+		return finding{isWarning, "", fmt.Sprintf("a relay listens there, and turns us away (%v)", refused), "so it does with its users: look at its log, and at its limits"}
+	case isRelay:
+		return finding{isWrong, "", fmt.Sprintf("a relay listens there%v, and refuses us (%v)", v.holder, refused), "look whether that is the one with these settings"}
+	case errors.Is(why, context.DeadlineExceeded) && ours:
+		return finding{isWrong, "", fmt.Sprintf("the relay does not answer within %v", visitTime), "look at its log, and what keeps the machine busy; restart it if it hangs"}
 	case errors.Is(why, context.DeadlineExceeded):
-		return finding{isWrong, "", fmt.Sprintf("whoever listens there%v does not answer within %v", v.holder, visitTime), "if it is the relay, look at its log; if not, choose another address with --listen"}
+		return finding{isWrong, "", fmt.Sprintf("whoever listens there%v does not answer within %v", v.holder, visitTime), stop}
 	case ours && v.plain != nil:
-		return finding{isWrong, "", fmt.Sprintf("the relay does not speak TLS there, or has no certificate (%v)", v.plain), "look at its log; if --listen has changed, restart it"}
+		return finding{isWrong, "", fmt.Sprintf("the relay does not speak TLS there, or has no certificate (%v)", why), look}
 	case ours:
-		return finding{isWrong, "", fmt.Sprintf("the relay does not answer as it should (%v)", why), "look at its log; if --listen has changed, restart it"}
-	case errors.Is(v.hello, client.ErrOldRelay):
-		return finding{isWrong, "", fmt.Sprintf("an older relay listens there%v", v.holder), "stop it; or choose another address with --listen"}
-	default:
-		return finding{isWrong, "", fmt.Sprintf("another program listens there%v", v.holder), "stop it; or choose another address with --listen"}
+		return finding{isWrong, "", fmt.Sprintf("the relay does not answer as it should (%v)", why), look}
+	case errors.Is(why, client.ErrOldRelay):
+		return finding{isWrong, "", fmt.Sprintf("an older relay listens there%v", v.holder), stop}
 	}
+	return finding{isWrong, "", fmt.Sprintf("another program listens there%v", v.holder), stop}
 }
 
 // checkRelay is for where a relay answers.

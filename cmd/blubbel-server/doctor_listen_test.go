@@ -36,20 +36,24 @@ func TestListeners(t *testing.T) {
 		{visit{}, stopped, "ok       listen 192.0.2.1:1: it is free for the relay"},
 		{visit{}, running, "wrong    listen 192.0.2.1:1: nobody listens there, though the relay runs; it was started with other settings, or has just begun to stop: restart it"},
 		{
-			visit{away: refused, bind: inUse, holder: nginx}, stopped,
+			visit{away: refused, bind: inUse, holder: nginx},
+			stopped,
 			"wrong    listen 192.0.2.1:1: cannot listen on 192.0.2.1:1: another program does (nginx, process 812); choose another with --listen",
 		},
 		{
-			visit{away: context.DeadlineExceeded, bind: inUse, holder: nginx}, running,
+			visit{away: context.DeadlineExceeded, bind: inUse, holder: nginx},
+			running,
 			"wrong    listen 192.0.2.1:1: cannot listen on 192.0.2.1:1: another program does (nginx, process 812), which accepts nobody within 5s; choose another with --listen",
 		},
 		{
-			visit{away: refused, bind: syscall.EACCES}, stopped,
+			visit{away: refused, bind: syscall.EACCES},
+			stopped,
 			"wrong    listen 192.0.2.1:1: cannot listen on 192.0.2.1:1: not permitted; ports below 1024 need privileges, choose another with --listen, " +
 				"or allow it (AmbientCapabilities=CAP_NET_BIND_SERVICE in a unit of systemd, or setcap cap_net_bind_service=+ep for the program)",
 		},
 		{
-			visit{bind: syscall.EADDRNOTAVAIL}, stopped,
+			visit{bind: syscall.EADDRNOTAVAIL},
+			stopped,
 			"wrong    listen 192.0.2.1:1: this machine does not have that address; choose one that it has, or 0.0.0.0 or [::] for all",
 		},
 		{visit{away: refused, bind: errors.New("no")}, stopped, "wrong    listen 192.0.2.1:1: cannot listen on 192.0.2.1:1: no"},
@@ -60,22 +64,31 @@ func TestListeners(t *testing.T) {
 		{visit{bind: inUse, plain: io.EOF, holder: ours}, running, "wrong    listen 192.0.2.1:1: the relay does not speak TLS there, or has no certificate (EOF)" + look},
 		{visit{bind: inUse, hello: client.ErrDisconnected, holder: ours}, running, "wrong    listen 192.0.2.1:1: the relay does not answer as it should (the connection to the relay is lost)" + look},
 		{
-			visit{bind: inUse, hello: context.DeadlineExceeded, holder: nginx}, running,
-			"wrong    listen 192.0.2.1:1: whoever listens there (nginx, process 812) does not answer within 5s; if it is the relay, look at its log; if not, choose another address with --listen",
+			visit{bind: inUse, hello: context.DeadlineExceeded, holder: nginx},
+			running,
+			"wrong    listen 192.0.2.1:1: whoever listens there (nginx, process 812) does not answer within 5s" + stop,
 		},
 		{
-			visit{bind: inUse, hello: &client.Refused{Code: frames.Limit, Text: "full"}, holder: ours}, running,
+			visit{bind: inUse, hello: context.DeadlineExceeded, holder: ours},
+			running,
+			"wrong    listen 192.0.2.1:1: the relay does not answer within 5s; look at its log, and what keeps the machine busy; restart it if it hangs",
+		},
+		{
+			visit{bind: inUse, hello: &client.Refused{Code: frames.Limit, Text: "full"}, holder: ours},
+			running,
 			`warning  listen 192.0.2.1:1: a relay listens there, and turns us away (the relay closes the connection: LIMIT, "full"); so it does with its users: look at its log, and at its limits`,
 		},
 		{
-			visit{bind: inUse, hello: &client.Refused{Code: frames.Unsupported, Text: "TLS"}, holder: nginx}, stopped,
+			visit{bind: inUse, hello: &client.Refused{Code: frames.Unsupported, Text: "TLS"}, holder: nginx},
+			stopped,
 			`wrong    listen 192.0.2.1:1: a relay listens there (nginx, process 812), and refuses us (the relay closes the connection: UNSUPPORTED, "TLS"); look whether that is the one with these settings`,
 		},
 		{visit{bind: inUse, relay: ofUs, took: 123456 * time.Nanosecond}, running, "ok       listen 192.0.2.1:1: the relay answers within 120µs"},
 		{visit{bind: inUse, relay: ofUs, took: 1234567 * time.Microsecond}, running, "warning  listen 192.0.2.1:1: the relay answers, but takes 1.235s; look what keeps the machine busy"},
 		{visit{bind: inUse}, running, "wrong    listen 192.0.2.1:1: another relay answers, which is " + frames.RelayID{}.String() + "; stop it, or name the state folder with which it was started"},
 		{
-			visit{bind: inUse, relay: ofUs}, expected{true, 7, nil},
+			visit{bind: inUse, relay: ofUs},
+			expected{true, 7, nil},
 			"note     listen 192.0.2.1:1: a relay answers, which is " + ofUs.ID.String() + "; whether it is this one is not known; see the identity above",
 		},
 	} {

@@ -40,7 +40,7 @@ func writeFindings(w io.Writer, found []finding) error {
 	p := pageOf(w)
 	var b strings.Builder
 	for _, f := range found {
-		p.print(&b, f)
+		p.write(&b, f)
 	}
 	var sum []string
 	for _, m := range []mark{isOK, isNote, isWarning, isWrong} {
@@ -51,7 +51,7 @@ func writeFindings(w io.Writer, found []finding) error {
 	return err
 }
 
-func (p page) print(b *strings.Builder, f finding) {
+func (p page) write(b *strings.Builder, f finding) {
 	b.WriteString(p.paint(f.Mark) + strings.Repeat(" ", markWidth-len(f.Mark)))
 	text := f.What + ": " + f.Found
 	if f.Advice != "" {

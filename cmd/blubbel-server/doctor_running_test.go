@@ -73,7 +73,8 @@ func TestSpreads(t *testing.T) {
 		{admin.Spread{Connections: 100, Addresses: 12, Most: 89, Private: 89}, true, false, "ok       addresses: 100 connections come from 12 addresses"},
 		{admin.Spread{Connections: 100, Addresses: 3, Most: 40, Private: 90}, true, true, "ok       addresses: 100 connections come from 3 addresses"},
 		{
-			admin.Spread{Connections: 100, Addresses: 3, Most: 40, Private: 90}, true, false,
+			admin.Spread{Connections: 100, Addresses: 3, Most: 40, Private: 90},
+			true, false,
 			"warning  addresses: 90 of 100 connections come from private networks" + hold + set + "; if your clients are there, all is well",
 		},
 	} {

@@ -103,7 +103,7 @@ func checkIdentity(identity ed25519.PrivateKey, err error, store bool) []finding
 	case errors.Is(err, fs.ErrNotExist):
 		return []finding{{isNote, what, "there is none yet; it is made when the relay is started for the first time", ""}}
 	case err != nil:
-		return []finding{told(isWrong, what, err)}
+		return []finding{fault(what, err)}
 	}
 	return []finding{{isOK, what, "this relay is " + relayID(identity).String(), ""}}
 }

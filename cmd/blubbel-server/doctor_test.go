@@ -15,7 +15,7 @@ func says(t *testing.T, found []finding, want ...string) {
 	t.Helper()
 	var b strings.Builder
 	for _, f := range found {
-		page{}.print(&b, f)
+		page{}.write(&b, f)
 	}
 	if is := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n"); len(found) > 0 || len(want) > 0 {
 		if !slices.Equal(is, want) {
@@ -95,13 +95,13 @@ func TestFindingsAreBrokenAtTheWidth(t *testing.T) {
 		39: "warning  clock: it says that it is\n         late, �[31mvery� late; set it\n",
 	} {
 		var b strings.Builder
-		page{width: width}.print(&b, f)
+		page{width: width}.write(&b, f)
 		if b.String() != want {
 			t.Errorf("%d columns:\n%s", width, b.String())
 		}
 	}
 	var b strings.Builder
-	page{colour: true}.print(&b, finding{isWrong, "a", "b", ""})
+	page{colour: true}.write(&b, finding{isWrong, "a", "b", ""})
 	if b.String() != "\x1b[1;31mwrong\x1b[0m    a: b\n" {
 		t.Errorf("%q", b.String())
 	}

@@ -76,7 +76,7 @@ const ofCertificate = "certificate"
 
 func checkPair(p pair) []finding {
 	if p.err != nil {
-		return []finding{told(isWrong, ofCertificate, p.err)}
+		return []finding{fault(ofCertificate, p.err)}
 	}
 	leaf := p.chain.Leaf
 	found := []finding{checkExpiry(leaf, p.now, "renew it, and see why what should have renewed it has not")}

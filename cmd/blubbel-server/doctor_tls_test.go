@@ -228,7 +228,7 @@ func TestDomainsAreLookedAt(t *testing.T) {
 	text := func() string {
 		var b strings.Builder
 		for _, f := range e.encrypted(t.Context()) {
-			page{}.print(&b, f)
+			page{}.write(&b, f)
 		}
 		return b.String()
 	}
