@@ -38,11 +38,12 @@ func (e *examination) listening(ctx context.Context) (found []finding) {
 type expected struct {
 	running  bool // for certain
 	pid      int
-	identity ed25519.PrivateKey // nil if it is not known
+	identity ed25519.PrivateKey // nil if it is not known, or
+	isNew    bool               // if there is none yet
 }
 
 func (e *examination) expected() expected {
-	return expected{e.process.held || e.status != nil, e.process.pid, e.identity}
+	return expected{e.process.held || e.status != nil, e.process.pid, e.identity, errors.Is(e.identityErr, fs.ErrNotExist)}
 }
 
 // visit is what was seen at an address where the relay is to listen. Errors are nil where all was well.
@@ -288,9 +289,9 @@ func checkStranger(v visit, at expected) finding {
 // checkRelay is for where a relay answers.
 func checkRelay(v visit, at expected) finding {
 	switch is := v.relay.ID; {
-	case at.identity == nil:
+	case at.identity == nil && !at.isNew:
 		return finding{isNote, "", fmt.Sprintf("a relay answers, which is %v; whether it is this one is not known", is), "see the identity above"}
-	case is != relayID(at.identity):
+	case at.isNew || is != relayID(at.identity):
 		return finding{isWrong, "", fmt.Sprintf("another relay answers, which is %v", is), "stop it, or name the state folder with which it was started"}
 	case v.took > slow:
 		return finding{isWarning, "", fmt.Sprintf("the relay answers, but takes %v", v.took.Round(time.Millisecond)), "look what keeps the machine busy"}

@@ -22,7 +22,7 @@ import (
 func TestListeners(t *testing.T) {
 	us := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	nginx, ours := holder{812, "nginx"}, holder{7, "blubbel-server"}
-	running, stopped := expected{true, 7, us}, expected{false, 0, us}
+	running, stopped := expected{true, 7, us, false}, expected{false, 0, us, false}
 	ofUs, refused, inUse := client.Relay{ID: relayID(us), Signed: true}, syscall.ECONNREFUSED, syscall.EADDRINUSE
 	const (
 		stop = "; stop it; or choose another address with --listen"
@@ -88,7 +88,7 @@ func TestListeners(t *testing.T) {
 		{visit{bind: inUse}, running, "wrong    listen 192.0.2.1:1: another relay answers, which is " + frames.RelayID{}.String() + "; stop it, or name the state folder with which it was started"},
 		{
 			visit{bind: inUse, relay: ofUs},
-			expected{true, 7, nil},
+			expected{true, 7, nil, false},
 			"note     listen 192.0.2.1:1: a relay answers, which is " + ofUs.ID.String() + "; whether it is this one is not known; see the identity above",
 		},
 	} {

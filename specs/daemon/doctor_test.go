@@ -214,7 +214,7 @@ func TestDoctorFindsWhoHasThePort(t *testing.T) {
 		isWrong(t, "listen tls://"+at, "another program listens there", process, "stop it")
 
 	d := start(t)
-	examines(t, d.settings("--state", t.TempDir())...).has(t, "note", "listen "+d.address, "a relay answers", "see the identity")
+	examines(t, d.settings("--state", t.TempDir())...).isWrong(t, "listen "+d.address, "another relay answers", "name the state folder")
 	folder := t.TempDir()
 	start(t, "--state", folder)
 	examines(t, d.settings("--state", folder)...).isWrong(t, "listen "+d.address, "another relay answers", "name the state folder")
