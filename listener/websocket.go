@@ -253,7 +253,7 @@ func (c *webSocket) RemoteAddr() net.Addr {
 		return client
 	}
 	addr := c.inner.RemoteAddr()
-	if c.web.ForwardedFrom.has(addr) {
+	if c.web.ForwardedFrom.Has(addr) {
 		return behind{addr}
 	}
 	return addr
