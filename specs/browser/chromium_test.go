@@ -68,9 +68,10 @@ func site(t *testing.T) (origin string) {
 // page is a page, as somebody has it open.
 type page struct {
 	context.Context
-	t    *testing.T
-	mu   sync.Mutex
-	said []string // what stands in its console
+	t     *testing.T
+	mu    sync.Mutex
+	said  []string // what stands in its console
+	borne []string // and may, however often: lines that have this in them
 
 	least int // pixels: the height of what is pressed
 }
@@ -118,6 +119,9 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, line := range p.said {
+			if slices.ContainsFunc(p.borne, func(part string) bool { return strings.Contains(line, part) }) {
+				continue
+			}
 			t.Errorf("the page's console says: %s", line)
 		}
 		if t.Failed() {
@@ -126,6 +130,9 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 	})
 	return p
 }
+
+// bears lets the console say something about this from time to time.
+func (p *page) bears(about string) { p.borne = append(p.borne, about) }
 
 // complains waits until the console says something about this, and forgets it.
 func (p *page) complains(about string) {
