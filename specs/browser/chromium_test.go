@@ -68,10 +68,10 @@ func site(t *testing.T) (origin string) {
 // page is a page, as somebody has it open.
 type page struct {
 	context.Context
-	t     *testing.T
-	mu    sync.Mutex
-	said  []string // what stands in its console
-	borne []string // and may, however often: lines that have this in them
+	t    *testing.T
+	mu   sync.Mutex
+	said []string // what stands in its console
+	not  string   // but for lines with this
 
 	least int // pixels: the height of what is pressed
 }
@@ -109,9 +109,7 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 			if err != nil {
 				return
 			}
-			p.mu.Lock()
-			p.said = append(p.said, message.String())
-			p.mu.Unlock()
+			p.notes(message.String())
 		}
 	}()
 	p.do(chromedp.Navigate(origin + "/"))
@@ -119,9 +117,6 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, line := range p.said {
-			if slices.ContainsFunc(p.borne, func(part string) bool { return strings.Contains(line, part) }) {
-				continue
-			}
 			t.Errorf("the page's console says: %s", line)
 		}
 		if t.Failed() {
@@ -131,8 +126,20 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 	return p
 }
 
-// bears lets the console say something about this from time to time.
-func (p *page) bears(about string) { p.borne = append(p.borne, about) }
+func (p *page) notes(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.not == "" || !strings.Contains(line, p.not) {
+		p.said = append(p.said, line)
+	}
+}
+
+// ignores has lines of the console ignored from now on.
+func (p *page) ignores(about string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.not = about
+}
 
 // complains waits until the console says something about this, and forgets it.
 func (p *page) complains(about string) {
