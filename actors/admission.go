@@ -113,12 +113,18 @@ func (a *Admission) count(n int) {
 	if !a.online {
 		a.door.anonymous += n
 	}
-	switch {
-	case a.address == nil:
-	case a.online:
+	if a.address == nil {
+		return
+	}
+	before := a.address.online + a.address.anonymous
+	a.door.crowds.move(before, before+n)
+	if a.online {
 		a.address.online += n
-	default:
+	} else {
 		a.address.anonymous += n
+	}
+	if isPrivate(a.address.prefix) {
+		a.door.private += n
 	}
 }
 

@@ -61,6 +61,8 @@ type Door struct {
 	connections int
 	anonymous   int
 	addresses   map[netip.Prefix]*Address
+	crowds      crowds
+	private     int               // connections from private networks
 	sweepAt     int               // so many addresses are a reason to forget those that nothing is to be remembered of
 	turnedAway  map[string]int    // that nobody was told of
 	everTurned  map[string]uint64 // in all, by the word for why
@@ -115,11 +117,9 @@ func (d *Door) admit(from netip.Prefix, now time.Time) (entry *Admission, text s
 		return nil, text
 	}
 	d.connections++
-	d.anonymous++
-	if address != nil {
-		address.anonymous++
-	}
-	return &Admission{door: d, address: address}, ""
+	entry = &Admission{door: d, address: address}
+	entry.count(+1)
+	return entry, ""
 }
 
 // Connections returns how many connections there are that count as logged in, and that do not.

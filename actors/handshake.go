@@ -1,9 +1,11 @@
 package actors
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -22,29 +24,71 @@ type misunderstanding interface {
 	Parting() (conn net.Conn, text string)
 }
 
-// shakeHands has the connection agree with the client first, within the time to log in: it does not like to be interrupted. Then it may turn
-// out where the client comes from, and that nobody from there may come in.
+// shakeHands has the connection agree with the client first, within the time to log in: it does not like to be interrupted. On the way it
+// may turn out where the client comes from, and that nobody from there may come in.
 func (r *reader) shakeHands() (refusal *frames.Refusal, err error) {
-	conn, ok := r.conn.(layered)
-	if !ok || r.shaken {
+	if _, ok := r.conn.(layered); !ok || r.shaken {
 		return nil, nil
 	}
 	r.shaken = true
 	_ = r.conn.SetWriteDeadline(r.loginBy)
 	r.arm(r.loginBy)
-	switch err = conn.Handshake(); {
-	case r.rings(err):
+	refusal, err = r.agree()
+	if r.rings(err) {
 		return r.late(), err
-	case err != nil:
+	}
+	if err != nil {
 		r.part(err)
-	case answersACME(r.conn):
-		err = errChallenge
-	default:
-		refusal = r.arrive()
 	}
 	_ = r.conn.SetWriteDeadline(time.Time{})
 	return refusal, err
 }
+
+// agree shakes hands layer by layer, the innermost first, so that the client's address is known as soon as a proxy has told it.
+func (r *reader) agree() (*frames.Refusal, error) {
+	all := layers(r.conn)
+	for i, conn := range slices.Backward(all) {
+		layer, ok := conn.(layered)
+		if !ok {
+			continue
+		}
+		if err := layer.Handshake(); err != nil {
+			return nil, cmp.Or(all[0].(layered).Handshake(), err) // the outermost knows best what it means
+		}
+		if answersACME(conn) {
+			return nil, errChallenge
+		}
+		switch refusal := r.arrive(); {
+		case refusal != nil && i > 0:
+			return nil, errTurnedAway // to say so would take the handshakes that are left
+		case refusal != nil:
+			return refusal, nil
+		}
+	}
+	return nil, nil
+}
+
+var (
+	errChallenge  = errors.New("the challenge is answered")
+	errTurnedAway = errors.New("turned away")
+)
+
+// layers are a connection, what that is put around, and so on.
+func layers(conn net.Conn) []net.Conn {
+	all := []net.Conn{conn}
+	for range mostLayers {
+		outer, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = outer.NetConn()
+		all = append(all, conn)
+	}
+	return all
+}
+
+// mostLayers is more than there are, unless a connection of the host's says that it is put around itself.
+const mostLayers = 8
 
 // arrive has the connection count for the address that it comes from, if that was not known before.
 func (r *reader) arrive() *frames.Refusal {
@@ -89,5 +133,3 @@ func answersACME(conn net.Conn) bool {
 	s, ok := conn.(secured)
 	return ok && s.ConnectionState().NegotiatedProtocol == "acme-tls/1"
 }
-
-var errChallenge = errors.New("the challenge is answered")

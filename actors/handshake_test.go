@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -182,6 +183,75 @@ func TestWhoMayNotComeInIsToldWhenHandsAreShaken(t *testing.T) {
 	if refusal, err := r.shakeHands(); refusal != nil || err != nil { // once
 		t.Errorf("%v, %v", refusal, err)
 	}
+}
+
+// around is a connection that is put around another.
+type around struct {
+	shaking
+	below net.Conn
+}
+
+func (a *around) NetConn() net.Conn { return a.below }
+
+// A client of a proxy counts for its address before it takes its time with other handshakes, and is turned away before.
+func TestTheInnermostHandshakeIsTheFirst(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		s := newStage(t)
+		s.shared.Door.limits.AnonymousPerAddress = 1
+		v := visits{s.shared.Door, t}
+		if !first {
+			v.comes("192.0.2.1")
+		}
+		_, server := net.Pipe()
+		shaken := 0
+		inner := &shaking{Conn: server, from: "192.0.2.1", shakes: func() error { shaken++; return nil }}
+		outer := &around{shaking{Conn: inner, from: "192.0.2.1", shakes: func() error {
+			shaken++
+			v.isTurnedAway("192.0.2.1")
+			return nil
+		}}, inner}
+		outer.shaken = true // it knows what the inner knows, and nothing more
+		r := newReader(s.shared, outer, newSocket(outer), s.probe().PID)
+		r.entry = v.comesBehindAProxy()
+		refusal, err := r.shakeHands()
+		if refusal != nil || (err == nil) != first || shaken != map[bool]int{true: 2, false: 1}[first] {
+			t.Errorf("%d hands were shaken: %v, %v", shaken, refusal, err)
+		}
+	}
+}
+
+// What the inner handshake fails with the outer may explain.
+func TestTheOutermostSaysWhyAHandshakeFails(t *testing.T) {
+	s := newStage(t)
+	_, server := net.Pipe()
+	inner := &shaking{Conn: server, shakes: func() error { return errors.New("no") }}
+	why := misunderstood{}
+	outer := &around{shaking{Conn: inner, shakes: func() error { return why }}, inner}
+	r := newReader(s.shared, outer, newSocket(outer), s.probe().PID)
+	if _, err := r.shakeHands(); !errors.Is(err, why) {
+		t.Error(err)
+	}
+}
+
+// An ACME server that asks below another layer has seen all it wants to see.
+func TestAChallengeIsAnsweredBelowOtherLayers(t *testing.T) {
+	s := newStage(t)
+	conn := &challenged{shaking: shaking{shakes: agreed}}
+	outer := &around{shaking{Conn: conn, shakes: func() error { t.Error("it goes on"); return nil }}, conn}
+	r := newReader(s.shared, outer, newSocket(outer), s.probe().PID)
+	if _, err := r.shakeHands(); !errors.Is(err, errChallenge) {
+		t.Error(err)
+	}
+}
+
+// challenged is a connection of TLS by which an ACME server asks.
+type challenged struct{ shaking }
+
+func (*challenged) SetReadDeadline(time.Time) error  { return nil }
+func (*challenged) SetWriteDeadline(time.Time) error { return nil }
+
+func (*challenged) ConnectionState() tls.ConnectionState {
+	return tls.ConnectionState{NegotiatedProtocol: "acme-tls/1"}
 }
 
 // framed is a connection of which a header is all that is special.

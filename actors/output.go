@@ -169,11 +169,8 @@ func (o *output) goOn(m ready) error {
 // breakOff ends the stream in the middle of a frame, if a connection can be ended one way. What the operating system has taken still gets
 // to the client, unlike when it is closed. Who waits for the socket comes back with an error.
 func (o *output) breakOff() (done bool) {
-	conn := o.conn
-	if outer, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = outer.NetConn()
-	}
-	half, ok := conn.(interface{ CloseWrite() error })
+	all := layers(o.conn)
+	half, ok := all[len(all)-1].(interface{ CloseWrite() error })
 	if !ok || o.broken || !o.waiting {
 		return false
 	}

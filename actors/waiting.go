@@ -146,15 +146,15 @@ func closeLater(conn net.Conn, sent func() int64) (callOff func() bool) {
 	return enough.Stop
 }
 
-// closeAnyway closes a connection, which may be one of the host's that panics. TLS says so to a client that still reads; of others it
-// would wait for seconds that they do.
+// closeAnyway closes a connection, which may be one of the host's that panics. TLS and WebSocket say so to a client that still reads; of
+// others they would wait for seconds that they do.
 func closeAnyway(conn net.Conn) {
 	defer func() { _ = recover() }()
-	if outer, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		defer time.AfterFunc(lastAlert, func() { closeAnyway(outer.NetConn()) }).Stop()
+	if all := layers(conn); len(all) > 1 {
+		defer time.AfterFunc(lastAlert, func() { closeAnyway(all[len(all)-1]) }).Stop()
 	}
 	_ = conn.Close()
 }
 
-// lastAlert is how long it may take to write TLS's.
+// lastAlert is how long it may take to say so.
 const lastAlert = 100 * time.Millisecond

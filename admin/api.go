@@ -21,6 +21,7 @@ type Status struct {
 	Frames   Frames    `json:"frames"`
 
 	Connections []Connections     `json:"connections"`
+	Spread      Spread            `json:"spread"`
 	Accepted    uint64            `json:"accepted"` // connections
 	TurnedAway  map[string]uint64 `json:"turned_away"`
 	Closed      []Closed          `json:"closed"`
@@ -62,6 +63,14 @@ type Connections struct {
 	Count     int    `json:"count"`
 }
 
+// Spread is how the connections that come from an address spread over addresses, of which none is told.
+type Spread struct {
+	Connections int `json:"connections"`
+	Addresses   int `json:"addresses"` // IPv4 addresses, and /64 networks of IPv6
+	Most        int `json:"most"`      // connections of the address with most
+	Private     int `json:"private"`   // connections from private networks, and from the relay's machine
+}
+
 // Closed is how many connections have ended for one reason.
 type Closed struct {
 	Reason string `json:"reason"`
@@ -74,7 +83,7 @@ func StatusOf(relay *supervisor.Relay, about About) Status {
 	s := relay.Stats()
 	status := Status{
 		About: about, Now: time.Now(), Stopping: s.Stopping, Frames: framesOf(&s),
-		TurnedAway: s.TurnedAway, Stuck: s.Stuck, Window: s.Window,
+		TurnedAway: s.TurnedAway, Spread: Spread(s.Spread), Stuck: s.Stuck, Window: s.Window,
 		Users: s.Users, Sessions: s.Sessions, Logins: named(s.Counts.Logins), Refused: named(s.Counts.LoginsRefused),
 		Takeovers: s.Counts.Takeovers, Pins: s.Pins, Crashes: s.Crashes, Queue: s.Queue,
 	}

@@ -35,6 +35,8 @@ var (
 	accepted       = describe("connections_accepted_total", "Connections that were accepted, those that were then turned away included.", "transport")
 	turnedAway     = describe("connections_turned_away_total", "Connections that were closed at once, before anything was read.", "reason")
 	closed         = describe("connections_closed_total", "Connections that have ended, by why, and by the code the client was told.", "reason", "code")
+	addresses      = describe("addresses", "Addresses that connections come from: of IPv4, and /64 networks of IPv6.")
+	mostOfAddress  = describe("address_most_connections", "Connections from the address with most.")
 	stuck          = describe("connections_stuck", "Connections whose client does not keep up at the moment.")
 	window         = describe("window_bytes", "Memory that connections hold, of at most the window for each.")
 	logins         = describe("logins_total", "Logins, by what was proved, and how.", "kind")
@@ -118,6 +120,8 @@ func (m metrics) connections(s *supervisor.Stats) {
 	for _, c := range s.Counts.Closed {
 		m.count(closed, c.Count, c.Ending.String(), codeOf(c.Code))
 	}
+	m.is(addresses, s.Spread.Addresses)
+	m.is(mostOfAddress, s.Spread.Most)
 	m.is(stuck, s.Stuck)
 	m.is(window, int(s.Window))
 }

@@ -268,7 +268,7 @@ func TestTheMetricsSayWhatHappened(t *testing.T) {
 		`blubbel_connections{state="online",transport="tcp"} 1`, `blubbel_connections{state="anonymous",transport="tcp"} 0`,
 		`blubbel_connections_accepted_total{transport="tcp"} 1`, `blubbel_logins_total{kind="seed"} 1`, `blubbel_logins_total{kind="proof"} 0`,
 		`blubbel_users{state="online"} 1`, `blubbel_actor_crashes_total{actor="user"} 0`, `blubbel_frames_refused_total{code="BUSY"} 0`,
-		`blubbel_frame_settle_seconds_bucket{le="+Inf"} 0`, `blubbel_build_info{version="v1.2.3"} 1`, `blubbel_stopping 0`,
+		`blubbel_addresses 1`, `blubbel_address_most_connections 1`, `blubbel_frame_settle_seconds_bucket{le="+Inf"} 0`, `blubbel_build_info{version="v1.2.3"} 1`, `blubbel_stopping 0`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("there is no line %s", line)

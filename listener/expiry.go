@@ -29,8 +29,7 @@ type expiry struct {
 // watch looks at a certificate that is in use.
 func (e *expiry) watch(certificate *tls.Certificate) {
 	leaf, now := certificate.Leaf, time.Now()
-	left := leaf.NotAfter.Sub(now)
-	if left > min(soon, leaf.NotAfter.Sub(leaf.NotBefore)/6) {
+	if !ExpiresSoon(leaf, now) {
 		return
 	}
 	e.mu.Lock()
@@ -39,16 +38,21 @@ func (e *expiry) watch(certificate *tls.Certificate) {
 		return
 	}
 	e.told = now
-	log := e.log.WithFields(logrus.Fields{"names": names(leaf), "until": leaf.NotAfter.Format(time.RFC3339), "advice": e.advice})
-	if left <= 0 {
+	log := e.log.WithFields(logrus.Fields{"names": Names(leaf), "until": leaf.NotAfter.Format(time.RFC3339), "advice": e.advice})
+	if !now.Before(leaf.NotAfter) {
 		log.Warn("the TLS certificate has expired")
 	} else {
 		log.Warn("the TLS certificate expires soon")
 	}
 }
 
-// names are whom a certificate is for.
-func names(leaf *x509.Certificate) []string {
+// ExpiresSoon reports whether a certificate is about to expire, or has expired.
+func ExpiresSoon(leaf *x509.Certificate, now time.Time) bool {
+	return leaf.NotAfter.Sub(now) <= min(soon, leaf.NotAfter.Sub(leaf.NotBefore)/6)
+}
+
+// Names are whom a certificate is for.
+func Names(leaf *x509.Certificate) []string {
 	list := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
 		list = append(list, ip.String())

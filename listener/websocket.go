@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"golang.org/x/crypto/acme"
 )
 
 // Web is which WebSockets are opened.
@@ -84,9 +83,6 @@ func (c *webSocket) shakeHands() error {
 	if err := shakeHands(c.inner); err != nil {
 		return explainHTTP(err)
 	}
-	if below, ok := c.inner.(*tls.Conn); ok && below.ConnectionState().NegotiatedProtocol == acme.ALPNProto {
-		return errChallenge
-	}
 	ws, err := c.upgrade()
 	if err != nil {
 		return err
@@ -98,10 +94,7 @@ func (c *webSocket) shakeHands() error {
 	return c.inner.SetReadDeadline(time.Time{})
 }
 
-var (
-	errChallenge = errors.New("the ACME server has seen what it wanted to see")
-	errUnopened  = errors.New("the WebSocket is not open yet")
-)
+var errUnopened = errors.New("the WebSocket is not open yet")
 
 // pump reads messages until there are no more.
 func (c *webSocket) pump(ws *websocket.Conn) {
@@ -256,8 +249,8 @@ func (c *webSocket) RemoteAddr() net.Addr {
 	return addr
 }
 
-// NetConn returns the connection below all layers: whoever asks wants no more of TLS, either.
-func (c *webSocket) NetConn() net.Conn { return innermost(c.inner) }
+// NetConn returns the connection below.
+func (c *webSocket) NetConn() net.Conn { return c.inner }
 
 // SetDeadline implements net.Conn.
 func (c *webSocket) SetDeadline(t time.Time) error {

@@ -427,7 +427,7 @@ func TestWebSocketOverTLSIsForBrowsers(t *testing.T) {
 	if _, ok := server.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		t.Error("it says that it is TLS")
 	}
-	if _, ok := server.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn); !ok {
+	if _, ok := server.(interface{ NetConn() net.Conn }).NetConn().(*tls.Conn); !ok {
 		t.Error("it does not say what it is put around")
 	}
 }
@@ -443,6 +443,7 @@ func TestTheChallengeOfACMEIsAnsweredBelowWebSocket(t *testing.T) {
 	looked := make(chan error, 1)
 	go func() {
 		looked <- tls.Client(near, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}).Handshake()
+		_ = near.Close()
 	}()
 	if err := server.(interface{ Handshake() error }).Handshake(); err == nil {
 		t.Error("it goes on")

@@ -158,15 +158,20 @@ func number(name string, is *int, initial, least, most int) *field[int] {
 
 // connections has a default, and a maximum, of what the process's file limit allows. Some files are left for listeners, logs, and
 // those who are turned away.
+// UsualConnections is the default of Config.Connections where the process may open so many files. OtherFiles are those that it opens besides.
+const (
+	UsualConnections = 10_000
+	OtherFiles       = 64
+)
+
 func connections(is *int) *field[int] {
-	const usual, others = 10_000, 64
-	f := number("Connections", is, usual, 1, 1<<20)
+	f := number("Connections", is, UsualConnections, 1, 1<<20)
 	limit, ok := fileLimit()
 	if !ok || limit >= 1<<20 {
 		return f
 	}
-	allowed := max(int(limit)-others, 1)
-	f.initial = min(usual, allowed)
+	allowed := max(int(limit)-OtherFiles, 1)
+	f.initial = min(UsualConnections, allowed)
 	in := f.wrong
 	f.wrong = func() string {
 		if *is > allowed {

@@ -17,6 +17,7 @@ type Stats struct {
 	Crashes    map[Kind]uint64
 
 	Connections map[Place]int
+	Spread      actors.Spread
 	Users       map[string]int // by state
 	Sessions    int
 	Window      int64 // bytes of the relay's memory that connections hold
@@ -46,7 +47,7 @@ func (r *Relay) Stats() Stats {
 		return s
 	}
 	s.Account, s.Latencies, s.Counts = r.shared.Ledger.Read(), r.shared.Ledger.Latencies(), r.shared.Counts()
-	s.TurnedAway, s.Pins = r.shared.Door.TurnedAway(), r.Config().Store.Pins()
+	s.TurnedAway, s.Spread, s.Pins = r.shared.Door.TurnedAway(), r.shared.Door.Spread(), r.Config().Store.Pins()
 	for _, v := range r.shared.Census() {
 		s.count(r.kind(v.Actor), v)
 	}

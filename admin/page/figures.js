@@ -2,7 +2,7 @@
 
 import { curve } from "./curve.js";
 import { $, tableRows, write } from "./dom.js";
-import { bytes, count, rate, share, size, within } from "./format.js";
+import { bytes, count, NONE, rate, share, size, within } from "./format.js";
 
 const sum = (of) => Object.values(of ?? {}).reduce((a, b) => a + b, 0);
 
@@ -18,12 +18,14 @@ const logins = (s) => sum(s.logins);
 const crashes = (s) => sum(s.crashes);
 const settled = (s) => s.frames.settle.reduce((n, settle) => n + settle.frames, 0);
 
-const perSecond = (n) => `${rate(n)}/s`;
+// each is what there was of something a second.
+const each = (text) => (text === NONE ? NONE : `${text}/s`);
+const perSecond = (n) => each(rate(n));
 
 // TEXTS are what elements show, by their id, of a History.
 const TEXTS = {
   delivered: (h) => rate(h.rate(delivered)),
-  "delivered-bytes": (h) => `${bytes(h.rate(deliveredBytes))}/s`,
+  "delivered-bytes": (h) => each(bytes(h.rate(deliveredBytes))),
   taken: (h) => perSecond(h.rate(taken)),
   "delivered-all": (h) => count(delivered(h.last)),
   refused: (h) => rate(h.rate(refused)),

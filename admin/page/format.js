@@ -1,6 +1,6 @@
 // How numbers, times and sizes are written. What is not known yet is a dash.
 
-const NONE = "–";
+export const NONE = "–";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const precise = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });

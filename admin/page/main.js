@@ -3,7 +3,7 @@
 import { showCounts } from "./counts.js";
 import { $, write } from "./dom.js";
 import { showFigures } from "./figures.js";
-import { clock, span } from "./format.js";
+import { clock, NONE, span } from "./format.js";
 import { History } from "./history.js";
 import { showRecent } from "./recent.js";
 import { ask, Locked, Refused, repeat, unlock } from "./relay.js";
@@ -69,8 +69,8 @@ async function recent() {
 function showAbout({ version, started, now, listen, relay, stopping }) {
   write($("version"), version);
   write($("uptime"), span(Date.parse(started) > 0 ? (Date.parse(now) - Date.parse(started)) / 1000 : undefined));
-  write($("listen"), (listen ?? []).join(", ") || "–");
-  write($("id"), relay || "–");
+  write($("listen"), (listen ?? []).join(", ") || NONE);
+  write($("id"), relay || NONE);
   $("copy").hidden = !relay;
   if (stopping) showState("stopping", "Stopping. It takes no more connections, and settles what it took.");
   else showState("ready", "Ready.");
@@ -87,7 +87,7 @@ function miss(why) {
   if (answers || silentSince === undefined) silentSince = clock(Date.now());
   answers = false;
   document.body.classList.add("stale");
-  showState("unreachable", `Not reachable since ${silentSince}: ${why}. ${history.last ? "What you see is from before. " : ""}It is asked again every second.`);
+  showState("unreachable", `Not reachable since ${silentSince}: ${why}. Asking again${history.last ? "; what you see is older" : ""}.`);
 }
 
 function lock(why) {

@@ -65,7 +65,8 @@ type limits struct {
 // groups are the headings of --help.
 func groups() kong.Option {
 	return kong.ExplicitGroups([]kong.Group{
-		{Key: "tls", Title: "TLS:", Description: "Whoever listens on tls:// needs one of: a pair of files, a certificate made at start, or ACME."},
+		{Key: "listen", Title: "Listening:"},
+		{Key: "tls", Title: "TLS:", Description: "Whoever listens on tls:// or wss:// needs one of: a pair of files, a certificate made at start, or ACME."},
 		{Key: "admin", Title: "Showing what it does:", Description: "Metrics for Prometheus, a page, and what blubbel-server ctl prints."},
 		{Key: "limits", Title: "Limits:"},
 		{Key: "times", Title: "Limits of time:"},

@@ -31,7 +31,23 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 		{"--state=", "--state is empty"},
 		{"--listen 8000", "host:port"},
 		{"--listen 127.0.0.1:", "host:port"},
-		{"--listen http://127.0.0.1:80", "only on tcp:// and tls://"},
+		{"--listen http://127.0.0.1:80", "cannot listen on http://, only on tcp://, tls://, ws://, wss:// and unix://"},
+		{"--listen ws://127.0.0.1", "give it as ws://host:port/path, such as ws://127.0.0.1:8080/"},
+		{"--listen wss://127.0.0.1/path", "give it as wss://host:port/path"},
+		{"--listen ws://127.0.0.1:0/path?x=1", "something stands behind it"},
+		{"--listen tcp://127.0.0.1:0/path", "cannot listen on 127.0.0.1:0/path"},
+		{"--listen ws://" + taken.Addr().String() + "/", "cannot listen on ws://" + taken.Addr().String() + "/: another program does"},
+		{"--listen unix://relay.sock", "give it as unix:///path"},
+		{"--listen unix:///", "give it as unix:///path"},
+		{"--listen unix:///nowhere/relay.sock", "cannot listen on unix:///nowhere/relay.sock: "},
+		{"--listen unix:///" + strings.Repeat("x", 200), "about 100 bytes at most"},
+		{"--unix-mode 0888", `--unix-mode: "0888": give it as for chmod`},
+		{"--unix-mode 1777", `--unix-mode: "1777": give it as for chmod`},
+		{"--proxy-from example.org", `"example.org": give an address such as 192.0.2.1`},
+		{"--ws-origin chat.example.org", "--ws-origin is for --listen ws:// and wss://, and there is neither"},
+		{"--ws-origin https://chat.example.org/ --listen ws://127.0.0.1:0/", "give it as a host, such as chat.example.org"},
+		{"--ws-origin [ --listen ws://127.0.0.1:0/", "give it as a host"},
+		{"--forwarded-from 192.0.2.1", "--forwarded-from is for --listen ws:// and wss://"},
 		{"--listen tls://127.0.0.1", "host:port"},
 		{"--listen tls://" + taken.Addr().String() + " --tls-self-signed", "cannot listen on tls://" + taken.Addr().String() + ": another program does"},
 		{"--listen 127.0.0.1:99999", "cannot listen on 127.0.0.1:99999"},
@@ -81,6 +97,7 @@ func TestFlagsOfTLSThatDoNotGoTogetherAreOneClearLine(t *testing.T) {
 	}
 	const (
 		encrypted = "--listen tls://127.0.0.1:0 "
+		web       = "--listen wss://127.0.0.1:0/ "
 		files     = "--tls-cert cert.pem --tls-key key.pem "
 		acme      = "--acme relay.example.org "
 		more      = "more than one source"
@@ -88,6 +105,9 @@ func TestFlagsOfTLSThatDoNotGoTogetherAreOneClearLine(t *testing.T) {
 	for _, c := range []struct{ args, says string }{
 		{encrypted, "needs a certificate; give one of --tls-cert"},
 		{encrypted + "--listen 127.0.0.1:0", "needs a certificate"},
+		{web, "needs a certificate"},
+		{web + files, "cert.pem: no such file"},
+		{"--listen ws://127.0.0.1:0/ --tls-self-signed", "nobody to use them"},
 		{"--tls-self-signed", "nobody to use them; give --listen tls://"},
 		{files, "nobody to use them"},
 		{acme, "nobody to use them"},
@@ -122,7 +142,7 @@ func TestACertificateMadeAtStartIsForTheAddressesOfTLS(t *testing.T) {
 	slices.Sort(everywhere)
 	for where, want := range map[string][]string{
 		"tls://127.0.0.1:8443 tls://127.0.0.1:8444 tcp://192.0.2.1:8000": {"127.0.0.1"},
-		"tls://[2001:db8::1]:8443 tls://relay.test:8443":                 {"2001:db8::1", "relay.test"},
+		"tls://[2001:db8::1]:8443 wss://relay.test:8443/x ws://a:1/":     {"2001:db8::1", "relay.test"},
 		"tls://:8443":        everywhere,
 		"tls://0.0.0.0:8443": everywhere,
 		"tls://[::]:8443":    everywhere,

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -22,7 +20,7 @@ import (
 // options are all the settings: their names, their defaults, and what --help says about them. Those with reload=yes change in a relay that
 // runs, see live.
 type options struct {
-	Listen      []address     `help:"Where to listen: host:port, tcp://host:port or tls://host:port. May be given more than once. Port 0 chooses a free one." default:"127.0.0.1:8000" placeholder:"ADDRESS" sep:"none"`
+	listening
 	LogLevel    string        `help:"Least level that is logged: ${enum}." enum:"trace,debug,info,warn,error" default:"info" set:"reload=yes"`
 	LogFormat   string        `help:"How log lines look: ${enum}." enum:"text,json" default:"text"`
 	RateLimits  string        `help:"Limits by rate and by client address: ${enum}. Off switches off all of those below." enum:"on,off" default:"on" set:"reload=yes"`
@@ -50,6 +48,9 @@ func (o options) Validate() error {
 	}
 	if err := o.checkTLS(); err != nil {
 		return &conflict{err, isOfTLS}
+	}
+	if err := o.listening.check(); err != nil {
+		return &conflict{err, isOfListening}
 	}
 	if err := o.stateFolder.Validate(); err != nil {
 		return err
@@ -113,33 +114,6 @@ func (o options) relay(log *logrus.Entry, home *state) (*supervisor.Relay, error
 func keys(c supervisor.Config) frames.Keys {
 	return frames.Keys{MinBits: c.MinKeyBits, MaxBits: c.MaxKeyBits, SeedRaw: c.SeedRawKeys}
 }
-
-// address is where to listen: host:port, or tls://host:port.
-type address string
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (a *address) UnmarshalText(text []byte) error {
-	scheme, rest, ok := strings.Cut(string(text), "://")
-	if !ok {
-		scheme, rest = "tcp", scheme
-	}
-	if scheme != "tcp" && scheme != "tls" {
-		return fmt.Errorf("%q: cannot listen on %s://, only on tcp:// and tls://", text, scheme)
-	}
-	if _, port, err := net.SplitHostPort(rest); err != nil || port == "" {
-		return fmt.Errorf("%q: give it as host:port, such as 127.0.0.1:8000", text)
-	}
-	if *a = address(rest); scheme == "tls" {
-		*a = address("tls://" + rest)
-	}
-	return nil
-}
-
-// tls reports whether TLS is to be spoken there.
-func (a address) tls() bool { return strings.HasPrefix(string(a), "tls://") }
-
-// hostPort is the address without its scheme.
-func (a address) hostPort() string { return strings.TrimPrefix(string(a), "tls://") }
 
 // logger returns what to log to, and what is to be called when all is logged.
 func (o options) logger(w io.Writer) (entry *logrus.Entry, written func()) {

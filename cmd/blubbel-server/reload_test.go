@@ -22,7 +22,7 @@ import (
 )
 
 // startLive starts a relay with a configuration, and returns what SIGHUP has reloaded, and its log.
-func startLive(t *testing.T, p *places) (*live, *bytes.Buffer) {
+func startLive(t *testing.T, p *sourcePlaces) (*live, *bytes.Buffer) {
 	t.Helper()
 	c, k := p.parse(t)
 	l, said := newLive(c, k), &bytes.Buffer{}
@@ -80,7 +80,7 @@ const (
 
 func TestReloadTakesLimitsAndTheLogLevel(t *testing.T) {
 	const first = "window: 300000\nsilence: 1h"
-	l, said := startLive(t, &places{file: first, flags: []string{"--sessions=5"}, variables: []string{"BLUBBEL_PINS=7"}})
+	l, said := startLive(t, &sourcePlaces{file: first, flags: []string{"--sessions=5"}, variables: []string{"BLUBBEL_PINS=7"}})
 	reloads(t, l, said, first, unchanged)
 	reloads(t, l, said, first+"\nsessions: 6\npins: 8", unchanged) // which the file cannot change
 	reloads(t, l, said, "frame-rate: off\nwindow: 400000\n",
@@ -108,7 +108,7 @@ func TestReloadTakesLimitsAndTheLogLevel(t *testing.T) {
 
 // Of the log level it is told in any case, unless neither the old nor the new one has such lines.
 func TestReloadTakesTheLogLevel(t *testing.T) {
-	l, said := startLive(t, &places{file: "log-level: info"})
+	l, said := startLive(t, &sourcePlaces{file: "log-level: info"})
 	for _, c := range []struct{ old, level string }{{"info", "error"}, {"error", "debug"}, {"debug", "info"}, {"info", "warn"}} {
 		reloads(t, l, said, "log-level: "+c.level, changed+"map[new:"+c.level+" old:"+c.old+" origin:blubbel.yaml:1 setting:log-level]")
 		if is := l.log.Logger.GetLevel(); is.String()[:4] != c.level[:4] {
@@ -121,7 +121,7 @@ func TestReloadTakesTheLogLevel(t *testing.T) {
 
 func TestReloadSaysWhatNeedsARestart(t *testing.T) {
 	const first = "listen: 127.0.0.1:1\nlogin-proof: sticky"
-	l, said := startLive(t, &places{file: first})
+	l, said := startLive(t, &sourcePlaces{file: first})
 	const (
 		listen = waits + "map[new:127.0.0.1:1 127.0.0.1:2 old:127.0.0.1:1 origin:blubbel.yaml:1 setting:listen]"
 		drain  = waits + "map[new:1m0s old:10s origin:blubbel.yaml:2 setting:drain-time]"
@@ -134,14 +134,14 @@ func TestReloadSaysWhatNeedsARestart(t *testing.T) {
 
 func TestReloadTakesNothingOfWhatIsNotValid(t *testing.T) {
 	const first = "log-level: info\nwindow: 300000"
-	l, said := startLive(t, &places{file: first})
+	l, said := startLive(t, &sourcePlaces{file: first})
 	read := 0
 	l.files = []reloader{{"list", func() error { read++; return nil }}}
 	before := l.relay.Config()
 	for text, why := range map[string]string{
 		"log-level: debug\nwindow: 400000\nlissten: x": `blubbel.yaml:3: there is no setting "lissten"; did you mean listen?`,
 		"log-level: debug\nwindow: 5":                  "blubbel.yaml:2: window is 5; it must be from 131082 to 1073741824",
-		"log-level: debug\nwindow: 400000\nacme: x":    "there are TLS certificates, but nobody to use them; give --listen tls://host:port (given: blubbel.yaml:3: acme)",
+		"log-level: debug\nwindow: 400000\nacme: x":    "there are TLS certificates, but nobody to use them; give --listen tls://host:port, or wss://host:port/path (given: blubbel.yaml:3: acme)",
 		"log-level: debug\nwindow 400000":              "blubbel.yaml:2: this is not YAML: could not find expected ':'",
 	} {
 		reloads(t, l, said, text, refused+"map[error:"+why+"]")
@@ -159,7 +159,7 @@ func TestReloadReadsTheListByTheNewLimits(t *testing.T) {
 	list := filepath.Join(t.TempDir(), "allowed")
 	_, short := publicKey(t, 2048)
 	replace(t, list, digits(1))
-	l, said := startLive(t, &places{file: "allow-keys: " + list})
+	l, said := startLive(t, &sourcePlaces{file: "allow-keys: " + list})
 	const stays = "info: SIGHUP: reloaded map[what:allowed keys]"
 	reloads(t, l, said, "allow-keys: "+list, "info: allowed keys read map[keys:1]", stays)
 	replace(t, list, short)
@@ -171,7 +171,7 @@ func TestReloadReadsTheListByTheNewLimits(t *testing.T) {
 }
 
 func TestReloadOfAFileThatIsGone(t *testing.T) {
-	l, said := startLive(t, &places{file: "window: 300000"})
+	l, said := startLive(t, &sourcePlaces{file: "window: 300000"})
 	if err := os.Remove("blubbel.yaml"); err != nil {
 		t.Fatal(err)
 	}

@@ -13,15 +13,15 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// places is what stands in each place that settings come from.
-type places struct {
+// sourcePlaces is what stands in each place that settings come from.
+type sourcePlaces struct {
 	flags     []string
 	variables []string // such as BLUBBEL_LISTEN=127.0.0.1:8000
 	file      string   // the text; without one, no file is named
 }
 
 // put puts everything in its place, and returns the arguments. The file is blubbel.yaml.
-func (p *places) put(t *testing.T) (args []string) {
+func (p *sourcePlaces) put(t *testing.T) (args []string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	for _, v := range p.variables {
@@ -36,7 +36,7 @@ func (p *places) put(t *testing.T) (args []string) {
 }
 
 // parse is what the program makes of it.
-func (p *places) parse(t *testing.T) (*commands, *kong.Context) {
+func (p *sourcePlaces) parse(t *testing.T) (*commands, *kong.Context) {
 	t.Helper()
 	c, k, err := parse(p.put(t), os.Stdout)
 	if err != nil {
@@ -45,27 +45,27 @@ func (p *places) parse(t *testing.T) (*commands, *kong.Context) {
 	return c, k
 }
 
-// inOrder are the places that a setting can stand in. The first in which it stands is used.
+// inOrder are the sourcePlaces that a setting can stand in. The first in which it stands is used.
 var inOrder = []struct {
 	name string
-	put  func(p *places, setting string, values []string)
+	put  func(p *sourcePlaces, setting string, values []string)
 }{
-	{"flag", func(p *places, setting string, values []string) {
+	{"flag", func(p *sourcePlaces, setting string, values []string) {
 		for _, v := range values {
 			p.flags = append(p.flags, "--"+setting+"="+v)
 		}
 	}},
-	{"variable", func(p *places, setting string, values []string) {
+	{"variable", func(p *sourcePlaces, setting string, values []string) {
 		p.variables = append(p.variables, variable(setting)+"="+strings.Join(values, " "))
 	}},
-	{"file", func(p *places, setting string, values []string) {
+	{"file", func(p *sourcePlaces, setting string, values []string) {
 		if len(values) == 1 {
 			p.file += setting + ": " + strconv.Quote(values[0]) + "\n"
 		} else {
 			p.file += setting + ":\n- " + strings.Join(values, "\n- ") + "\n"
 		}
 	}},
-	{"default", func(*places, string, []string) {}},
+	{"default", func(*sourcePlaces, string, []string) {}},
 }
 
 // comesFrom is how it begins what is said about where a setting comes from, if it stands there.
@@ -89,7 +89,7 @@ func TestFlagsGoBeforeVariablesBeforeTheFileBeforeDefaults(t *testing.T) {
 		for _, lower := range inOrder[i+1:] {
 			for first := range 2 { // which of the values stands in the higher place
 				t.Run(fmt.Sprint(higher.name, lower.name, first), func(t *testing.T) {
-					var p places
+					var p sourcePlaces
 					for setting, v := range values {
 						higher.put(&p, setting, v[first])
 						lower.put(&p, setting, v[1-first])
@@ -105,11 +105,11 @@ func TestFlagsGoBeforeVariablesBeforeTheFileBeforeDefaults(t *testing.T) {
 			}
 		}
 	}
-	isSet(t, &places{}, "listen", []string{"127.0.0.1:8000"}, "default")
-	isSet(t, &places{}, "seed-raw-keys", []string{"false"}, "default")
+	isSet(t, &sourcePlaces{}, "listen", []string{"127.0.0.1:8000"}, "default")
+	isSet(t, &sourcePlaces{}, "seed-raw-keys", []string{"false"}, "default")
 }
 
-func isSet(t *testing.T, p *places, setting string, want []string, from string) {
+func isSet(t *testing.T, p *sourcePlaces, setting string, want []string, from string) {
 	t.Helper()
 	c, k := p.parse(t)
 	flag := flagOf(k, setting)
@@ -126,8 +126,8 @@ func flagOf(k *kong.Context, setting string) *kong.Flag {
 // Nothing of a lower place gets into a list of a higher one, not even if that one is empty.
 func TestAnEmptyListIsAList(t *testing.T) {
 	const file = "listen: tls://127.0.0.1:1\ntls-self-signed: true\nacme:\n- a.example.org\n"
-	isSet(t, &places{file: strings.Replace(file, "\n- a.example.org", " []", 1)}, "acme", nil, "blubbel.yaml:3")
-	isSet(t, &places{variables: []string{"BLUBBEL_ACME="}, file: file}, "acme", nil, "BLUBBEL_ACME")
+	isSet(t, &sourcePlaces{file: strings.Replace(file, "\n- a.example.org", " []", 1)}, "acme", nil, "blubbel.yaml:3")
+	isSet(t, &sourcePlaces{variables: []string{"BLUBBEL_ACME="}, file: file}, "acme", nil, "BLUBBEL_ACME")
 }
 
 func TestTheFileIsNamedByFlagBeforeVariable(t *testing.T) {
@@ -148,16 +148,16 @@ func TestTheFileIsNamedByFlagBeforeVariable(t *testing.T) {
 
 // Whoever forgets a pin means the relay's folder, wherever that is set.
 func TestUnpinTakesTheRelaysFolder(t *testing.T) {
-	p := places{file: "state: here\nlisten: 127.0.0.1:1\n", flags: []string{"unpin", strings.Repeat("ab", 32)}}
+	p := sourcePlaces{file: "state: here\nlisten: 127.0.0.1:1\n", flags: []string{"unpin", strings.Repeat("ab", 32)}}
 	isToldWrong(t, &p, "there is no store in here; name the relay's folder with --state")
 }
 
 // Every setting can be set in each place, and config prints it, with where it came from.
 func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
-	_, k := (&places{}).parse(t)
+	_, k := (&sourcePlaces{}).parse(t)
 	for _, place := range inOrder[:3] {
 		t.Run(place.name, func(t *testing.T) {
-			p, want := places{flags: []string{"config"}}, map[string]string{}
+			p, want := sourcePlaces{flags: []string{"config"}}, map[string]string{}
 			for _, flag := range settings(k.Model) {
 				from, line := comesFrom(place.name, flag.Name), strings.Count(p.file, "\n")+1
 				if want[flag.Name] = from; place.name == "file" {
@@ -187,7 +187,8 @@ func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 // otherwise returns a value of a setting that is not its default, wherever all of these can go together.
 func otherwise(flag *kong.Flag) []string {
 	byName := map[string][]string{
-		"listen": {"tls://127.0.0.1:1", "127.0.0.1:2"}, "acme": {"a.example.org", "b.example.org"}, "acme-directory": {"https://127.0.0.1/"},
+		"listen": {"wss://127.0.0.1:1/", "127.0.0.1:2"}, "unix-mode": {"0600"}, "ws-origin": {"*.example.org"},
+		"proxy-from": {"192.0.2.0/24", "unix"}, "admin-host": {"relay.example.org"}, "forwarded-from": {"2001:db8::1/128"}, "admin": {"127.0.0.1:3"}, "acme": {"a.example.org", "b.example.org"}, "acme-directory": {"https://127.0.0.1/"},
 		"tls-cert": {""}, "tls-key": {""}, "tls-self-signed": {"false"}, // ACME is enough
 		"early-refusal": {"1:2:3"},
 	}
@@ -231,7 +232,7 @@ func TestVariablesOfClients(t *testing.T) {
 	if theirs = slices.Compact(theirs); !slices.Equal(theirs, ofClients) {
 		t.Errorf("clients have %q, left alone are %q", theirs, ofClients)
 	}
-	var p places
+	var p sourcePlaces
 	for _, name := range ofClients {
 		p.variables = append(p.variables, name+"=mine")
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -106,35 +105,39 @@ func (s *state) reloaders() []reloader {
 }
 
 // relayID is who the relay is.
-func (s *state) relayID() frames.RelayID {
-	return frames.RelayID(s.identity[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
-}
+func (s *state) relayID() frames.RelayID { return relayID(s.identity) }
 
-// reachable is the address that clients are to be given: with it they know the relay when they see it.
-func (s *state) reachable(ln net.Listener) string {
-	return fmt.Sprintf("%s://%v@%s", scheme(ln), s.relayID(), ln.Addr())
+func relayID(identity ed25519.PrivateKey) frames.RelayID {
+	return frames.RelayID(identity[ed25519.PrivateKeySize-ed25519.PublicKeySize:])
 }
 
 // identity reads the relay's key, and makes it at the first start.
 func (f stateFolder) identity() (key ed25519.PrivateKey, isNew bool, err error) {
-	name := filepath.Join(f.State, "identity")
-	text, err := os.ReadFile(name) //nolint:gosec // the operator says where
+	key, err = f.readIdentity()
 	if errors.Is(err, fs.ErrNotExist) {
-		key, err = newIdentity(name)
+		key, err = newIdentity(f.identityFile())
 		return key, true, err
 	}
+	return key, false, err
+}
+
+func (f stateFolder) identityFile() string { return filepath.Join(f.State, "identity") }
+
+// readIdentity reads the relay's key, if it is there, and nobody else can.
+func (f stateFolder) readIdentity() (ed25519.PrivateKey, error) {
+	name := f.identityFile()
+	text, err := os.ReadFile(name) //nolint:gosec // the operator says where
 	if err != nil {
-		return nil, false, fmt.Errorf("cannot read who the relay is: %w; give the file to the user that the relay runs as", err)
+		return nil, fmt.Errorf("cannot read who the relay is: %w; give the file to the user that the relay runs as", err)
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, false, fmt.Errorf("cannot read who the relay is: %w", err)
+		return nil, fmt.Errorf("cannot read who the relay is: %w", err)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, false, fmt.Errorf("others can read the relay's key; forbid it with: chmod 600 %s", name)
+		return nil, fmt.Errorf("others can read the relay's key; forbid it with: chmod 600 %s", name)
 	}
-	key, err = parseIdentity(name, text)
-	return key, false, err
+	return parseIdentity(name, text)
 }
 
 const identityBlock = "PRIVATE KEY"

@@ -16,7 +16,7 @@ import (
 	"github.com/mdeiml/blubbel-server/listener"
 )
 
-// certificates are the flags that say where the certificates of the tls:// listeners come from.
+// certificates are the flags that say where the certificates of the tls:// and wss:// listeners come from.
 type certificates struct {
 	TLSCert       string   `name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate and the chain behind it, in PEM. Read again when it changes, and at SIGHUP."`
 	TLSKey        string   `name:"tls-key" group:"tls" placeholder:"FILE" help:"Its key, in PEM."`
@@ -25,7 +25,7 @@ type certificates struct {
 	ACMEEmail     string   `name:"acme-email" group:"tls" placeholder:"ADDRESS" help:"Where the issuer may write to."`
 	ACMEDirectory string   `name:"acme-directory" group:"tls" placeholder:"URL" help:"The issuer, if it is not Let's Encrypt."`
 	ACMECA        string   `name:"acme-ca" group:"tls" placeholder:"FILE" help:"Certificates, in PEM, of whom to trust about a private issuer."`
-	ACMEHTTP      string   `name:"acme-http" group:"tls" placeholder:"HOST:PORT" help:"Also answer the issuer by HTTP here, which it asks on port 80. Without it, it asks the tls:// listener, on port 443."`
+	ACMEHTTP      string   `name:"acme-http" group:"tls" placeholder:"HOST:PORT" help:"Also answer the issuer by HTTP here, which it asks on port 80. Without it, it asks the tls:// or wss:// listener, on port 443."`
 }
 
 // check looks whether the flags go together.
@@ -38,7 +38,7 @@ func (c certificates) check(where []address) error {
 		}
 	}
 	const one = "one of --tls-cert with --tls-key, --tls-self-signed, or --acme"
-	encrypted := slices.ContainsFunc(where, address.tls)
+	encrypted := slices.ContainsFunc(where, address.encrypted)
 	switch {
 	case sources > 1:
 		return errors.New("there is more than one source of TLS certificates; give " + one)
@@ -47,14 +47,14 @@ func (c certificates) check(where []address) error {
 	case files && (c.TLSCert == "" || c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together; give both")
 	case encrypted && sources == 0:
-		return errors.New("--listen tls:// needs a certificate; give " + one)
+		return errors.New("--listen tls:// or wss:// needs a certificate; give " + one)
 	case !encrypted && sources > 0:
-		return errors.New("there are TLS certificates, but nobody to use them; give --listen tls://host:port")
+		return errors.New("there are TLS certificates, but nobody to use them; give --listen tls://host:port, or wss://host:port/path")
 	}
 	return nil
 }
 
-// encryption is what the tls:// listeners need; its zero is for a relay without any.
+// encryption is what the listeners of TLS need; its zero is for a relay without any.
 type encryption struct {
 	source listener.Source
 	config *tls.Config
@@ -101,20 +101,27 @@ func (c certificates) openACME(folder string, log *logrus.Entry) (*listener.ACME
 	return listener.NewACME(authority, log)
 }
 
-// hosts are the names and addresses under which the tls:// listeners can be reached, as far as one can know.
+// name is what the relay is called by others: by its first certificate of ACME, or as its machine is; empty if that has no name.
+func (c certificates) name() string {
+	if len(c.ACME) > 0 {
+		return c.ACME[0]
+	}
+	name, _ := os.Hostname() // else it has none
+	return name
+}
+
+// hosts are the names and addresses under which the listeners of TLS can be reached, as far as one can know.
 func hosts(where []address) (list []string) {
 	for _, a := range where {
-		host, _, err := net.SplitHostPort(a.hostPort())
-		if !a.tls() || err != nil { // which the flag would not have taken
-			continue
-		}
-		if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
-			list = append(list, host)
-			continue
-		}
-		list = append(list, "localhost", "127.0.0.1", "::1")
-		if name, err := os.Hostname(); err == nil {
-			list = append(list, name)
+		switch {
+		case !a.encrypted():
+		case a.anywhere():
+			list = append(list, "localhost", "127.0.0.1", "::1")
+			if name, err := os.Hostname(); err == nil {
+				list = append(list, name)
+			}
+		default:
+			list = append(list, a.host)
 		}
 	}
 	slices.Sort(list)

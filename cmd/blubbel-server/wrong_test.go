@@ -7,7 +7,7 @@ import (
 )
 
 // isToldWrong runs the program, and wants it to say just this on one line, and to have failed.
-func isToldWrong(t *testing.T, p *places, want string) {
+func isToldWrong(t *testing.T, p *sourcePlaces, want string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), p.put(t), &stdout, &stderr)
@@ -79,13 +79,13 @@ func TestWhatIsWrongInTheFile(t *testing.T) {
 		"state = x":                      y + "1: there are no settings; give each on a line, as in log-level: info",
 		"- state: x":                     y + "1: there are no settings; give each on a line, as in log-level: info",
 	} {
-		t.Run(text, func(t *testing.T) { isToldWrong(t, &places{file: text, flags: []string{"config"}}, want) })
+		t.Run(text, func(t *testing.T) { isToldWrong(t, &sourcePlaces{file: text, flags: []string{"config"}}, want) })
 	}
 }
 
 func TestAFileMayBeEmpty(t *testing.T) {
 	for _, text := range []string{"\n", "# nothing yet\n", "---\n", "{}"} {
-		p := places{file: text}
+		p := sourcePlaces{file: text}
 		p.parse(t)
 	}
 }
@@ -111,7 +111,7 @@ func TestWhatIsWrongInTheEnvironment(t *testing.T) {
 		"BLUBBEL_CONFIG=.":            "BLUBBEL_CONFIG: cannot read the configuration: read .: is a directory",
 	} {
 		t.Run(entry, func(t *testing.T) {
-			isToldWrong(t, &places{variables: []string{entry}, flags: []string{"config"}}, want)
+			isToldWrong(t, &sourcePlaces{variables: []string{entry}, flags: []string{"config"}}, want)
 		})
 	}
 }
@@ -126,7 +126,7 @@ func TestWhatIsWrongOnTheCommandLine(t *testing.T) {
 		"--log-level loud":      `--log-level must be one of "trace","debug","info","warn","error" but got "loud" (see blubbel-server --help)`,
 	} {
 		t.Run(args, func(t *testing.T) {
-			isToldWrong(t, &places{flags: append([]string{"config"}, strings.Fields(args)...)}, want)
+			isToldWrong(t, &sourcePlaces{flags: append([]string{"config"}, strings.Fields(args)...)}, want)
 		})
 	}
 }
@@ -138,25 +138,25 @@ func TestSettingsThatDoNotGoTogetherAreFound(t *testing.T) {
 		more = "there is more than one source of TLS certificates; give " + one
 	)
 	for _, c := range []struct {
-		places
+		sourcePlaces
 		want string
 	}{
-		{places{file: "tls-cert: x"}, "--tls-cert and --tls-key go together; give both (given: blubbel.yaml:1: tls-cert)"},
-		{places{file: "state: x\nlisten: tls://127.0.0.1:1"}, "--listen tls:// needs a certificate; give " + one + " (given: blubbel.yaml:2: listen)"},
-		{places{variables: []string{"BLUBBEL_TLS_SELF_SIGNED=1"}}, "there are TLS certificates, but nobody to use them; give --listen tls://host:port (given: BLUBBEL_TLS_SELF_SIGNED)"},
+		{sourcePlaces{file: "tls-cert: x"}, "--tls-cert and --tls-key go together; give both (given: blubbel.yaml:1: tls-cert)"},
+		{sourcePlaces{file: "state: x\nlisten: tls://127.0.0.1:1"}, "--listen tls:// or wss:// needs a certificate; give " + one + " (given: blubbel.yaml:2: listen)"},
+		{sourcePlaces{variables: []string{"BLUBBEL_TLS_SELF_SIGNED=1"}}, "there are TLS certificates, but nobody to use them; give --listen tls://host:port, or wss://host:port/path (given: BLUBBEL_TLS_SELF_SIGNED)"},
 		{
-			places{[]string{"--listen=tls://127.0.0.1:1"}, []string{"BLUBBEL_TLS_SELF_SIGNED=1"}, "acme: a.example.org"},
+			sourcePlaces{[]string{"--listen=tls://127.0.0.1:1"}, []string{"BLUBBEL_TLS_SELF_SIGNED=1"}, "acme: a.example.org"},
 			more + " (given: --listen, BLUBBEL_TLS_SELF_SIGNED, blubbel.yaml:1: acme)",
 		},
-		{places{flags: []string{"--tls-self-signed", "--acme=a.example.org"}}, more},
+		{sourcePlaces{flags: []string{"--tls-self-signed", "--acme=a.example.org"}}, more},
 		{
-			places{file: "listen: tls://:1\nacme: [a.example.org, localhost]"},
+			sourcePlaces{file: "listen: tls://:1\nacme: [a.example.org, localhost]"},
 			`"localhost" is no domain that one can have a certificate for; give it such as relay.example.org, others than Latin letters as xn-- ` +
 				"(given: blubbel.yaml:1: listen, blubbel.yaml:2: acme)",
 		},
 	} {
 		c.flags = append([]string{"config"}, c.flags...)
-		t.Run(c.want, func(t *testing.T) { isToldWrong(t, &c.places, c.want) })
+		t.Run(c.want, func(t *testing.T) { isToldWrong(t, &c.sourcePlaces, c.want) })
 	}
 }
 

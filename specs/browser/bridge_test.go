@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 
@@ -16,12 +15,6 @@ import (
 	"github.com/mdeiml/blubbel-server/frames"
 )
 
-// opened returns where pages from this origin find the relay.
-func (d *daemon) opened(t *testing.T, origin string) (address string) {
-	t.Helper()
-	return newBridge(t, d.host(), origin, func(frames.Type, []byte) {}).address
-}
-
 // bridge joins WebSockets with a relay's TCP listener, as somebody on the way could.
 type bridge struct {
 	address string
@@ -29,8 +22,8 @@ type bridge struct {
 	open    []net.Conn
 }
 
-// newBridge starts a bridge. change may change the payload of what pages send.
-func newBridge(t *testing.T, relay, origin string, change func(kind frames.Type, payload []byte)) *bridge {
+// newBridge starts a bridge to a relay. change may change the payload of what pages send.
+func newBridge(t *testing.T, d *daemon, origin string, change func(kind frames.Type, payload []byte)) *bridge {
 	t.Helper()
 	b := &bridge{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +31,7 @@ func newBridge(t *testing.T, relay, origin string, change func(kind frames.Type,
 		if err != nil {
 			return
 		}
-		there, err := net.Dial("tcp", relay)
+		there, err := net.Dial("tcp", hostPort(d.tcp))
 		if err != nil {
 			_ = page.CloseNow()
 			return
@@ -55,7 +48,7 @@ func newBridge(t *testing.T, relay, origin string, change func(kind frames.Type,
 		_ = there.Close()
 	}))
 	t.Cleanup(server.Close)
-	b.address = "ws" + strings.TrimPrefix(server.URL, "http") + "/"
+	b.address = "ws://" + d.id + "@" + server.Listener.Addr().String()
 	return b
 }
 

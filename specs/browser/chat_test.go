@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -20,7 +21,7 @@ var texts = []string{
 
 func TestTwoBrowsersTalk(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	relay := start(t).opened(t, origin)
+	relay := start(t, origin).web
 	alice, bob := c.open(t, origin), c.open(t, origin)
 	toAlice, toBob := alice.makesKey(), bob.makesKey()
 	alice.starts(relay, "Bob", toBob)
@@ -47,10 +48,10 @@ func TestTwoBrowsersTalk(t *testing.T) {
 
 func TestAFriendWithAnotherProgram(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	alice, bob := c.open(t, origin), newFriend(t, d.tcp)
 	pem := alice.makesKey()
-	alice.starts(d.opened(t, origin), "Bob", bob.pem())
+	alice.starts(d.web, "Bob", bob.pem())
 	session := bob.accepts(pem)
 	alice.opens()
 	if got, want := alice.safetyNumber(), client.SafetyNumber(bob.self.Key(), bob.key(pem)); got != want {
@@ -60,7 +61,7 @@ func TestAFriendWithAnotherProgram(t *testing.T) {
 
 	// The friend's program is started again. The page has a session, so it does not ask, but is asked.
 	alice.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#log").replaceChildren()`))
-	bob.logsIn(d.address)
+	bob.logsIn(d.tcp)
 	session = bob.asks(pem)
 	alice.shows("#log", "Bob has begun anew.")
 	talk(t, alice, bob, session)
@@ -90,9 +91,9 @@ func talk(t *testing.T, p *page, f *friend, session *client.Session) {
 
 func TestReloadingKeepsTheKey(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	relay := d.opened(t, origin)
-	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	relay := d.web
+	alice, bob := c.open(t, origin), newFriend(t, d.tcp)
 	pem := alice.makesKey()
 	alice.starts(relay, "Bob", bob.pem())
 	first := bob.accepts(pem)
@@ -115,28 +116,31 @@ func TestReloadingKeepsTheKey(t *testing.T) {
 
 func TestAnotherRelayIsRefused(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d, other := start(t), start(t)
+	d, other := start(t, origin), start(t, origin)
 	p := c.open(t, origin)
-	friend := newFriend(t, d.address)
+	friend := newFriend(t, d.tcp)
 	p.makesKey()
-	right := strings.Replace(d.opened(t, origin), "://", "://"+d.id()+"@", 1)
-	wrong := strings.Replace(right, d.id(), other.id(), 1)
-	p.starts(wrong, "Bob", friend.pem())
+	p.starts(strings.Replace(d.web, d.id, other.id, 1), "Bob", friend.pem())
 	p.shows("#problem", "This is another relay than the one in the address. Nothing was told to it.")
-	p.starts(right, "Bob", friend.pem())
+	p.starts(d.web, "Bob", friend.pem())
+	p.shows("#status", "Asking Bob")
+	p.click("#end")
+	p.shows("#end", "Back")
+	p.click("#end")
+	p.starts(strings.Replace(d.web, d.id+"@", "", 1), "Bob", friend.pem())
 	p.shows("#status", "Asking Bob")
 }
 
 func TestWhyItCannotConnectIsSaid(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
+	d := start(t, "https://somewhere.example")
 	p := c.open(t, origin)
-	friend := newFriend(t, d.address)
+	friend := newFriend(t, d.tcp)
 	p.makesKey()
-	p.starts(d.opened(t, "https://somewhere.example"), "Bob", friend.pem())
+	p.starts(d.web, "Bob", friend.pem())
 	p.shows("#problem", "or the relay has to be told where this page comes from: --ws-origin "+origin)
-	p.complains("WebSocket")
-	p.complains("426 (Upgrade Required)") // as a bridge says, or a relay
+	p.complains("WebSocket connection")
+	p.complains("426 (Upgrade Required)")
 	p.starts("ws://127.0.0.1:9999/", "Bob", friend.pem())
 	p.shows("#problem", "Nobody answers at 127.0.0.1:9999.")
 	p.complains("127.0.0.1:9999/")
@@ -156,11 +160,28 @@ func TestWhyItCannotConnectIsSaid(t *testing.T) {
 	p.shows("#problem", "This is your own key.")
 }
 
+func TestAnEndBeforeThereIsAConnection(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() }) // behind the page, which would complain
+	p, bob := c.open(t, origin), newFriend(t, start(t, origin).tcp)
+	p.makesKey()
+	p.starts("ws://"+silent.Addr().String(), "Bob", bob.pem())
+	p.shows("#status", "Connecting")
+	p.click("#end")
+	p.shows("#end", "Back")
+	p.click("#end")
+	p.do(chromedp.WaitVisible("#setup"))
+}
+
 func TestAChangedRecordIsNoticed(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
+	d := start(t, origin)
 	var messages atomic.Int64
-	liar := newBridge(t, d.host(), origin, func(kind frames.Type, payload []byte) {
+	liar := newBridge(t, d, origin, func(kind frames.Type, payload []byte) {
 		if kind == frames.TypeMessage && messages.Add(1) == 4 {
 			payload[len(payload)-1] ^= 1
 		}
@@ -181,9 +202,9 @@ func TestAChangedRecordIsNoticed(t *testing.T) {
 
 func TestConnectionsBreak(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	way := newBridge(t, d.host(), origin, func(frames.Type, []byte) {})
-	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	way := newBridge(t, d, origin, func(frames.Type, []byte) {})
+	alice, bob := c.open(t, origin), newFriend(t, d.tcp)
 	pem := alice.makesKey()
 	alice.starts(way.address, "Bob", bob.pem())
 	session := bob.accepts(pem)
@@ -200,6 +221,7 @@ func TestConnectionsBreak(t *testing.T) {
 			}
 		}
 		alice.shows(".message.theirs", fmt.Sprintf("text %d", said))
+		alice.shows("#status", "Encrypted from end to end")
 		if got, want := bob.hears(session, 3), alice.messages()[said-3:]; !slices.Equal(got, want) {
 			t.Errorf("the friend hears %q, and the page %q", got, want)
 		}
@@ -215,13 +237,13 @@ func TestConnectionsBreak(t *testing.T) {
 
 func TestTheRelayIsRestarted(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	way := newBridge(t, d.host(), origin, func(frames.Type, []byte) {})
-	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	alice, bob := c.open(t, origin), newFriend(t, d.tcp)
 	pem := alice.makesKey()
-	alice.starts(way.address, "Bob", bob.pem())
+	alice.starts(d.web, "Bob", bob.pem())
 	first := bob.accepts(pem)
 	alice.opens()
+	alice.ignores("ERR_CONNECTION_REFUSED") // if it is away for long enough to be noticed
 	d.restarts(t)
 	alice.shows("#status", "Not connected")
 	second := bob.accepts(pem)
@@ -232,12 +254,70 @@ func TestTheRelayIsRestarted(t *testing.T) {
 	}
 }
 
+func TestMuchIsSaidBothWays(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	d := start(t, origin)
+	p, bob := c.open(t, origin), newFriend(t, d.tcp)
+	pem := p.makesKey()
+	p.starts(d.web, "Bob", bob.pem())
+	session := bob.accepts(pem)
+	p.opens()
+	const many = 500
+	heard := make(chan []string, 1)
+	go func() { heard <- bob.hears(session, many) }() // ends when all was said
+	p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`for (let i = 0; i < %d; i++) {
+		document.querySelector("#text").value = "text " + i;
+		document.querySelector("#composer").requestSubmit();
+	}`, many)))
+	var want []string
+	for i := range many {
+		want = append(want, fmt.Sprintf("text %d", i))
+	}
+	bob.says(session, want...)
+	if got := <-heard; !slices.Equal(got, want) {
+		t.Errorf("the friend hears %q", got)
+	}
+	p.until(fmt.Sprintf(`document.querySelectorAll(".message.theirs").length === %d`, many))
+	if got := p.messages(); !slices.Equal(got, want) {
+		t.Errorf("the page shows %q", got)
+	}
+	p.until(fmt.Sprintf(`[...document.querySelectorAll(".state")].filter((one) => one.textContent === "✓").length === %d`, many))
+}
+
+func TestPingsAreAnswered(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	d := start(t, origin, "--ping-interval", "1s")
+	p, bob := c.open(t, origin), newFriend(t, d.tcp)
+	pem := p.makesKey()
+	p.starts(d.web, "Bob", bob.pem())
+	session := bob.accepts(pem)
+	p.opens()
+	began := get(p, chromedp.Evaluate[float64](`performance.now()`))
+	p.until(fmt.Sprintf(`performance.now() > %f`, began+4000)) // who is silent is closed after three seconds
+	p.types("yes")
+	if got := bob.hears(session, 1); got[0] != "yes" {
+		t.Errorf("the friend hears %q", got)
+	}
+	if got := p.text("#log"); strings.Contains(got, "Connecting again") {
+		t.Errorf("the page shows %q", got)
+	}
+}
+
+func TestOverTLS(t *testing.T) {
+	c, origin := newChromium(t), site(t)
+	d := start(t, origin, "--tls-self-signed")
+	p, bob := c.open(t, origin), newFriend(t, d.tcp)
+	pem := p.makesKey()
+	p.starts(d.web, "Bob", bob.pem())
+	talk(t, p, bob, bob.accepts(pem))
+}
+
 func TestTheKeyIsUsedElsewhere(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	p, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	p, bob := c.open(t, origin), newFriend(t, d.tcp)
 	p.makesKey()
-	p.starts(d.opened(t, origin), "Bob", bob.pem())
+	p.starts(d.web, "Bob", bob.pem())
 	p.shows("#status", "Asking Bob")
 	second := p.another(origin)
 	second.do(chromedp.WaitVisible("#key"))

@@ -45,12 +45,15 @@ func startChromium(profile string) (c *chromium, quit func(), err error) {
 		return nil, func() {}, nil
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.UserDataDir(profile),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.IgnoreCertErrors, chromedp.UserDataDir(profile),
 		chromedp.Flag("headless", "new"), chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	quit = func() {
+		limited, done := context.WithTimeout(ctx, patience)
+		defer done()
+		_ = chromedp.Cancel(limited) // waits until it is gone
 		cancel()
 		stop()
 	}
@@ -65,27 +68,36 @@ func site(t *testing.T) (origin string) {
 	return server.URL
 }
 
-// page is the client, as somebody has it open.
+// page is a page, as somebody has it open.
 type page struct {
 	context.Context
 	t    *testing.T
 	mu   sync.Mutex
 	said []string // what stands in its console
+	not  string   // but for lines with this
+
+	least int // pixels: the height of what is pressed
 }
 
 // open opens the page in a profile of its own.
 func (c *chromium) open(t *testing.T, origin string) *page {
 	t.Helper()
-	return newPage(c, t, origin, chromedp.WithNewBrowserContext())
+	return newPage(c, t, origin, chromedp.WithNewBrowserContext()).ready()
 }
 
 // another opens it once more in the same profile.
 func (p *page) another(origin string) *page {
 	p.t.Helper()
-	return newPage(p, p.t, origin)
+	return newPage(p, p.t, origin).ready()
 }
 
-// newPage opens the page. When the test ends nothing may stand in its console.
+func (p *page) ready() *page {
+	p.t.Helper()
+	p.do(chromedp.WaitVisible("#setup"))
+	return p
+}
+
+// newPage opens a page. When the test ends nothing may stand in its console.
 func newPage(parent context.Context, t *testing.T, origin string, options ...chromedp.ContextOption) *page {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(parent, options...)
@@ -93,19 +105,17 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
-	p := &page{Context: ctx, t: t}
+	p := &page{Context: ctx, t: t, least: 40}
 	console := chromedp.Console(ctx)
 	go func() { // ends with the page
 		for message, err := range console {
 			if err != nil {
 				return
 			}
-			p.mu.Lock()
-			p.said = append(p.said, message.String())
-			p.mu.Unlock()
+			p.notes(message.String())
 		}
 	}()
-	p.do(chromedp.Navigate(origin+"/"), chromedp.WaitVisible("#setup"))
+	p.do(chromedp.Navigate(origin + "/"))
 	t.Cleanup(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -117,6 +127,21 @@ func newPage(parent context.Context, t *testing.T, origin string, options ...chr
 		}
 	})
 	return p
+}
+
+func (p *page) notes(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.not == "" || !strings.Contains(line, p.not) {
+		p.said = append(p.said, line)
+	}
+}
+
+// ignores has lines of the console ignored from now on.
+func (p *page) ignores(about string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.not = about
 }
 
 // complains waits until the console says something about this, and forgets it.

@@ -6,7 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,25 +43,22 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// daemon is a relay in a process of its own.
+// daemon is a relay in a process of its own. It listens by TCP, and by WebSocket for the pages of one origin.
 type daemon struct {
-	address string // blubbel://ID@host:port
+	tcp     string // blubbel://ID@host:port
+	web     string // ws://ID@host:port/path
+	id      string
 	folder  string
+	flags   []string
 	process *os.Process
 	gone    chan struct{}
 }
 
-var ready = regexp.MustCompile(`^blubbel://([^@]+)@(.+)$`)
-
-func (d *daemon) id() string { return ready.FindStringSubmatch(d.address)[1] }
-
-func (d *daemon) host() string { return ready.FindStringSubmatch(d.address)[2] }
-
 // start starts a daemon, and returns it when it is ready.
-func start(t *testing.T) *daemon {
+func start(t *testing.T, origin string, flags ...string) *daemon {
 	t.Helper()
-	d := &daemon{folder: t.TempDir()}
-	d.starts(t, "127.0.0.1:0")
+	d := &daemon{folder: t.TempDir(), flags: append(flags, "--ws-origin", origin)}
+	d.starts(t, "127.0.0.1:0", "127.0.0.1:0")
 	return d
 }
 
@@ -72,12 +69,25 @@ func (d *daemon) restarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-d.gone
-	d.starts(t, d.host())
+	d.starts(t, hostPort(d.tcp), hostPort(d.web))
 }
 
-func (d *daemon) starts(t *testing.T, listen string) {
+// hostPort is what stands behind the id.
+func hostPort(address string) string {
+	_, rest, _ := strings.Cut(address, "@")
+	return strings.TrimSuffix(rest, path)
+}
+
+const path = "/blubbel"
+
+func (d *daemon) starts(t *testing.T, tcp, web string) {
 	t.Helper()
-	command := exec.Command(built, "--listen", listen, "--log-format", "json", "--rate-limits", "off")
+	scheme := "ws://"
+	if slices.Contains(d.flags, "--tls-self-signed") {
+		scheme = "wss://"
+	}
+	flags := []string{"--listen", tcp, "--listen", scheme + web + path, "--log-format", "json", "--rate-limits", "off"}
+	command := exec.Command(built, append(flags, d.flags...)...)
 	command.Dir = d.folder
 	stderr, err := command.StderrPipe()
 	if err != nil {
@@ -104,8 +114,9 @@ func (d *daemon) starts(t *testing.T, listen string) {
 	})
 	select {
 	case addresses := <-listening:
-		first, _, _ := strings.Cut(addresses, ",")
-		d.address = strings.TrimSpace(first)
+		d.tcp, d.web, _ = strings.Cut(addresses, " ")
+		_, rest, _ := strings.Cut(d.tcp, "://")
+		d.id, _, _ = strings.Cut(rest, "@")
 	case <-gone:
 		t.Fatal("the daemon has ended")
 	case <-time.After(patience):

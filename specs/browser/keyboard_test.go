@@ -12,14 +12,14 @@ import (
 
 func TestByKeyboardAlone(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	p, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	p, bob := c.open(t, origin), newFriend(t, d.tcp)
 	p.tabs("make")
 	p.press("Enter")
 	p.focused("copy")
 	pem := p.value("#key")
 	for _, typed := range []struct{ field, text string }{
-		{"name", "Bob"}, {"friend", bob.pem()}, {"relay", d.opened(t, origin)},
+		{"name", "Bob"}, {"friend", bob.pem()}, {"relay", d.web},
 	} {
 		p.tabs(typed.field)
 		p.do(chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`))

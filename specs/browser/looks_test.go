@@ -18,20 +18,21 @@ var shots = flag.String("shots", "", "folder for pictures of the page, to look a
 
 // faults finds what can be judged without eyes: what is wider than the window, too small to press, without a name for those who
 // cannot see it, or hard to read.
-const faults = `(() => {
+const faults = `((least) => {
 	const found = [];
 	const visible = (one) => one.checkVisibility() && !one.closest(".unseen");
 	const say = (one, what) => found.push(what + ": " + (one.id || one.className || one.tagName));
 	const root = document.documentElement;
 	if (root.scrollWidth > root.clientWidth) say(root, "wider than the window");
-	if (visible(document.querySelector("#chat")) && root.scrollHeight > innerHeight) say(root, "taller than the window");
+	if (document.querySelector("#chat")?.checkVisibility() && root.scrollHeight > innerHeight) say(root, "taller than the window");
+	const scrolls = (one) => one && one !== document.body && (getComputedStyle(one).overflowX !== "visible" || scrolls(one.parentElement));
 	for (const one of document.querySelectorAll("body *")) {
-		if (!visible(one)) continue;
+		if (!visible(one) || scrolls(one.parentElement)) continue;
 		const box = one.getBoundingClientRect();
 		if (box.right > innerWidth + 0.5 || box.left < -0.5) say(one, "outside of the window");
 	}
-	for (const one of [...document.querySelectorAll("button, input, textarea")].filter(visible)) {
-		if (one.getBoundingClientRect().height < 40) say(one, "too small to press");
+	for (const one of [...document.querySelectorAll("button, input, select, textarea")].filter(visible)) {
+		if (one.getBoundingClientRect().height < least) say(one, "too small to press");
 		if (!one.labels?.length && !one.textContent.trim()) say(one, "without a name");
 	}
 	const rgb = (color) => color.match(/[\d.]+/g).map(Number);
@@ -49,7 +50,7 @@ const faults = `(() => {
 		if ((a + 0.05) / (b + 0.05) < 4.5) say(one, "hard to read, " + ((a + 0.05) / (b + 0.05)).toFixed(1));
 	}
 	return found;
-})()`
+})`
 
 // looks looks at the page as it is, in two sizes, light and dark.
 func (p *page) looks(name string) {
@@ -57,7 +58,7 @@ func (p *page) looks(name string) {
 	for _, size := range [][2]int64{{360, 640}, {1280, 800}} {
 		for _, scheme := range []string{"light", "dark"} {
 			p.do(chromedp.EmulateViewport(size[0], size[1]), prefers(scheme))
-			for _, fault := range get(p, chromedp.Evaluate[[]string](faults)) {
+			for _, fault := range get(p, chromedp.Evaluate[[]string](fmt.Sprintf("%s(%d)", faults, p.least))) {
 				p.t.Errorf("%s, %d pixels wide, %s: %s", name, size[0], scheme, fault)
 			}
 			if *shots == "" {
@@ -82,8 +83,8 @@ func prefers(scheme string) chromedp.Action[chromedp.Void] {
 
 func TestLooks(t *testing.T) {
 	c, origin := newChromium(t), site(t)
-	d := start(t)
-	alice, bob := c.open(t, origin), newFriend(t, d.address)
+	d := start(t, origin)
+	alice, bob := c.open(t, origin), newFriend(t, d.tcp)
 	alice.looks("without-key")
 	pem := alice.makesKey()
 	alice.fill("#name", "Bob")
@@ -92,7 +93,7 @@ func TestLooks(t *testing.T) {
 	alice.starts("ws://127.0.0.1:80000", "Bob", bob.pem())
 	alice.shows("#problem", "This is no address")
 	alice.looks("problem")
-	alice.starts(d.opened(t, origin), strings.Repeat("Bob of the long name ", 2), bob.pem())
+	alice.starts(d.web, strings.Repeat("Bob of the long name ", 2), bob.pem())
 	session := bob.accepts(pem)
 	alice.opens()
 	alice.looks("nothing-said")

@@ -3,10 +3,12 @@ package daemon
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -40,7 +42,8 @@ func run(m *testing.M) int {
 // daemon is a relay in a process of its own.
 type daemon struct {
 	process *os.Process
-	address string
+	address string                // where it listens
+	invites []string              // the addresses for clients
 	log     chan line             // what it says
 	said    map[string]line       // what it has said, as far as the test has listened
 	state   chan *os.ProcessState // how it ended
@@ -86,7 +89,9 @@ func starts(t *testing.T, command *exec.Cmd) *daemon {
 		_ = d.process.Kill()
 		<-gone
 	})
-	d.address, _ = d.says(t, "relay ready")["listen"].(string)
+	ready := d.says(t, "relay ready")
+	d.address, _ = ready["listen"].(string)
+	d.invites = strings.Fields(fmt.Sprint(ready["address"]))
 	return d
 }
 

@@ -7,7 +7,7 @@ const ID = /^[A-Za-z0-9_-]{43}$/;
 
 /** parseAddress returns the URL to connect to, and the relay's id if the address has one. It throws if it is none. */
 export function parseAddress(text) {
-  const found = /^(wss?:\/\/)(?:([^@/]*)@)?([^@/]+)(\/.*)?$/.exec(text.trim());
+  const found = /^(wss?:\/\/)(?:([^@/]*)@)?([^@/]+)(\/.*)?$/i.exec(text.trim());
   if (!found) throw new Error("A relay's address looks like ws://127.0.0.1:8000/ or wss://ID@relay.example/.");
   const [, scheme, id, host, path = "/"] = found;
   if (id !== undefined && !ID.test(id)) {

@@ -36,7 +36,8 @@ export class Chat {
   #restart; // ms after which the relay says that it will be back
   #leaving; // when to leave at the latest, once we want to
   #closed = false;
-  #wake = () => {};
+  #setLeft;
+  #left = new Promise((resolve) => (this.#setLeft = resolve)); // resolves when we have left
 
   /** open reads the friend's key, and throws if it is none. `tell` is called with what happens. */
   static async open({ address, identity, friend, tell }) {
@@ -78,11 +79,14 @@ export class Chat {
     try {
       while (!this.#closed) {
         try {
-          const wire = await login(this.#address, this.#identity);
+          const coming = login(this.#address, this.#identity);
+          const wire = await Promise.race([coming, this.#left]);
+          if (this.#closed) return void coming.then((late) => late.close(), () => {});
           wait = FIRST_WAIT;
           await this.#converse(wire);
         } catch (error) {
           wait = await this.#rest(this.#why ?? error, wait);
+          this.#why = undefined;
         }
       }
     } finally {
@@ -94,7 +98,7 @@ export class Chat {
   // converse reads until the connection ends, and rejects with why.
   async #converse(wire) {
     this.#about.clear();
-    this.#why = undefined;
+    this.#quiet = undefined;
     this.#wire = wire;
     this.#tell({ type: "online" });
     try {
@@ -113,15 +117,12 @@ export class Chat {
   // rest waits before the next connection, and returns how long to wait the time after.
   async #rest(error, wait) {
     if (this.#closed) return wait;
-    const final = error instanceof Final || FINAL.includes(error.code);
+    const final = error instanceof Final || (error instanceof Refused && FINAL.includes(error.code));
     if (final || wait === undefined || this.#leaving !== undefined) throw error;
     const pause = this.#restart ?? wait * (0.75 + Math.random() / 2);
     this.#restart = undefined;
     this.#tell({ type: "offline", text: error.message });
-    await new Promise((resolve) => {
-      this.#wake = resolve;
-      setTimeout(resolve, pause);
-    });
+    await Promise.race([new Promise((resolve) => setTimeout(resolve, pause)), this.#left]);
     return Math.min(LONGEST_WAIT, 2 * wait);
   }
 
@@ -200,6 +201,6 @@ export class Chat {
     this.#closed = true;
     this.#post(TYPE.END_SESSION, this.#peer.key);
     this.#wire?.close();
-    this.#wake();
+    this.#setLeft();
   }
 }

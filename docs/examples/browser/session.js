@@ -8,12 +8,11 @@ import { CODE } from "./frames.js";
 import { Inbox } from "./inbox.js";
 import { Ledger } from "./ledger.js";
 import { Outbox } from "./outbox.js";
+import { Pause } from "./pause.js";
 import { Opener, Sealer } from "./records.js";
 import { Renewal } from "./renewal.js";
+import { Resuming } from "./resuming.js";
 
-const SHORTEST_PAUSE = 100; // ms, before what was refused is said again
-const LONGEST_PAUSE = 5000;
-const LONGEST_PAUSE_AWAY = 5 * 60 * 1000; // while the relay says that the peer is gone
 const PROBE_AFTER = 15000; // ms in which nothing is heard and nothing asked
 const SILENCE = 30000; // ms without an answer
 const ERROR_WITHIN = 2000; // ms for an Error that explains what is missing
@@ -33,10 +32,8 @@ export class Session {
   #probe = false; // whether to ask, if nothing else does
   #abortedBy; // the counter of our Abort
   #abort; // the code of an Abort that is to be said again
-  #pause = { until: 0, length: 0, nth: 0 };
-  #trial; // { counter } of the one record that is sent alone after a pause
-  #unsure; // { step, counter, at } of our question, after a connection broke; without counter it is to be asked
-  #answer = false; // whether a Resume with step 3 is to be said
+  #pause;
+  #resuming = new Resuming();
   #connected = true;
   #stale = 0;
   #heard;
@@ -51,6 +48,7 @@ export class Session {
     this.opener = new Opener(initiator ? keys.responder : keys.initiator, theirs);
     this.ledger = new Ledger(clock);
     this.renewal = new Renewal({ session: this, identity, peer, every: renewEvery });
+    this.#pause = new Pause(clock);
     this.#probe = initiator; // the responder waits for a first record
     this.#heard = this.#asked = clock.awake;
   }
@@ -108,15 +106,15 @@ export class Session {
   /** presence takes the relay's word for whether the peer is connected. */
   presence(online) {
     this.away = !online;
-    if (online) this.#pause = { ...this.#pause, until: 0, length: Math.min(this.#pause.length, SHORTEST_PAUSE) };
+    if (online) this.#pause.cutShort();
     else this.#excuse();
   }
 
   /** broke says that our connection ended: whatever has no outcome may be lost (Resuming). */
   broke() {
     this.#connected = false;
-    this.#becomeUnsure(1);
-    this.#pause = { until: 0, length: 0, nth: this.#pause.nth + 1 };
+    this.#resuming.interrupted();
+    this.#doubt();
   }
 
   /** connected says that there is a new one. */
@@ -134,13 +132,13 @@ export class Session {
 
   /** pump says what there is to say. `busy` is whether more of the peer's waits to be read. */
   async pump(busy) {
-    if (!this.#connected || this.clock.now < this.#pause.until) return;
+    if (!this.#connected || this.#pause.lasts) return;
     if (this.#abort) await this.#sayAbort(this.#abort);
     if (this.over || this.hold || !this.opened) return;
     await this.#guarded(async () => {
-      await this.#resume();
-      if (this.#unsure) return;
-      if (this.#pause.length > 0) await this.#tryOne();
+      if (this.#resuming.due) await this.#resume();
+      if (this.#resuming.unsure) return;
+      if (this.#pause.careful) await this.#tryOne();
       else await this.#sayAll();
       if (this.#owed >= (busy ? REPORT_EVERY : 1)) await this.#send(KIND.CONFIRM);
       this.#look();
@@ -151,10 +149,9 @@ export class Session {
   async tick() {
     const { awake } = this.clock;
     if (this.over || !this.#connected || !this.opened) return;
-    const { disagrees } = this.ledger;
-    if (!this.#unsure && disagrees !== undefined && awake - disagrees > ERROR_WITHIN) {
+    if (!this.#resuming.unsure && awake - (this.ledger.disagrees ?? awake) > ERROR_WITHIN) {
       await this.#wrong(new Fault(FAULT.WITHHELD));
-    } else if (this.ledger.silentFor > SILENCE || awake - (this.#unsure?.at ?? Infinity) > SILENCE) {
+    } else if (this.ledger.silentFor > SILENCE || this.#resuming.unansweredFor(awake) > SILENCE) {
       await this.#wrong(new Fault(FAULT.SILENCE));
     } else if (awake - Math.max(this.#heard, this.#asked) > PROBE_AFTER) {
       this.#probe = true;
@@ -169,24 +166,17 @@ export class Session {
 
   // tryOne says one thing that asks, after a pause, and nothing else until that has arrived.
   async #tryOne() {
-    if (this.#trial) return;
-    this.#trial = { counter: this.sealer.counter };
+    if (this.#pause.trial !== undefined) return;
+    this.#pause.trial = this.sealer.counter;
     const message = this.outbox.next();
     if (message) await this.#sayMessage(message);
     else await this.#send(KIND.PROBE);
   }
 
   async #resume() {
-    if (!this.#answer && !this.#unasked) return;
-    const step = this.#unasked ? this.#unsure.step : 3;
-    if (this.#unasked) Object.assign(this.#unsure, { counter: this.sealer.counter, at: this.clock.awake });
-    this.#answer = false;
-    await this.#send(KIND.RESUME, { body: resumeBody(step, this.inbox.taken, this.inbox.ahead) });
-  }
-
-  // unasked is whether we have a question to ask.
-  get #unasked() {
-    return this.#unsure !== undefined && this.#unsure.counter === undefined;
+    const body = resumeBody(this.#resuming.due, this.inbox.taken, this.inbox.ahead);
+    this.#resuming.said(this.sealer.counter, this.clock.awake);
+    await this.#send(KIND.RESUME, { body });
   }
 
   #sayMessage(message) {
@@ -229,8 +219,8 @@ export class Session {
     if (content.kind === KIND.ABORT) return this.#end({ fault: new Fault(content.body[0] ?? 0), byPeer: true });
     if (asks(content.kind)) this.#owed++;
     if (content.kind === KIND.RESUME) this.#heardResume(parseResume(content.body));
-    if (!this.#unsure) this.ledger.judge();
-    if (this.#trial && !this.ledger.has(this.#trial.counter)) this.#tried();
+    if (!this.#resuming.unsure) this.ledger.judge();
+    if (this.#pause.trial !== undefined && !this.ledger.has(this.#pause.trial)) this.#pause.end();
     if (content.number > 0) await this.#take(this.inbox.put(content));
     this.tell({ type: "taken", number: this.outbox.taken });
   }
@@ -251,28 +241,17 @@ export class Session {
 
   #heardResume({ step, complete, names }) {
     if (complete > this.outbox.said) throw new Fault(FAULT.MALFORMED);
-    const question = this.#unsure?.counter;
-    if (step > 1 && this.ledger.next > question) {
-      for (const message of this.ledger.settle(question, names)) this.outbox.again(message);
-      this.#unsure = undefined;
-    }
-    if (step === 1) this.#becomeUnsure(2);
-    if (step === 2 && !this.#unasked) this.#answer = true; // else our own question tells as much
+    const question = this.#resuming.answers(step, this.ledger.next);
+    if (question !== undefined) this.ledger.settle(question, names).forEach((message) => this.outbox.again(message));
+    if (this.#resuming.heard(step, question !== undefined)) this.#doubt();
   }
 
-  #becomeUnsure(step) {
-    this.#unsure = { step };
-    this.#answer = false;
+  // doubt says that whatever has no outcome may be lost.
+  #doubt() {
     this.#probe = false;
     this.away = false; // or it is told again
-    this.#pause.length = 0;
-    this.#trial = undefined;
+    this.#pause.end();
     this.ledger.excuse();
-  }
-
-  #tried() {
-    this.#trial = undefined;
-    this.#pause.length = 0;
   }
 
   // What is refused.
@@ -287,37 +266,23 @@ export class Session {
     this.#owed++;
     if (entry.message) this.outbox.again(entry.message);
     if (entry.kind === KIND.PROBE) this.#probe = true;
-    if (entry.kind === KIND.RESUME) this.#refusedResume(counter);
+    if (entry.kind === KIND.RESUME) this.#resuming.refused(counter);
     if (code === CODE.OFFLINE) this.#excuse();
-    if (entry.pause === this.#pause.nth) this.#rest(); // others were sent before this pause
-  }
-
-  #refusedResume(counter) {
-    if (!this.#unsure) this.#answer = true;
-    else if (this.#unsure.counter === counter) this.#unsure = { step: this.#unsure.step };
+    if (entry.pause === this.#pause.nth) this.#pause.begin(this.away); // others were sent before this pause
   }
 
   #refuseAbort(counter, code) {
     if (counter !== this.#abortedBy || !AGAIN.includes(code)) return;
     this.#abort = this.over.fault.code;
-    this.#rest();
+    this.#pause.begin(this.away);
   }
 
   // excuse says that no answer need come, for the peer is away. What was asked is asked again.
   #excuse() {
-    this.#trial = undefined;
-    if (this.#unsure) this.#unsure = { step: this.#unsure.step };
+    this.#pause.trial = undefined;
+    if (this.#resuming.unsure) this.#resuming.again();
     else if (this.ledger.asked) this.#probe = true;
     this.ledger.excuse();
-  }
-
-  // rest begins a pause, twice as long as the last unless something has arrived in between.
-  #rest() {
-    const longest = this.away ? LONGEST_PAUSE_AWAY : LONGEST_PAUSE;
-    const length = Math.min(Math.max(SHORTEST_PAUSE, 2 * this.#pause.length), longest);
-    const until = this.clock.now + length * (0.5 + Math.random());
-    this.#trial = undefined;
-    this.#pause = { until, length, nth: this.#pause.nth + 1 };
   }
 
   // How it ends.

@@ -5,6 +5,8 @@ import { FAULT } from "./faults.js";
 
 const $ = (id) => document.getElementById(id);
 
+const TALKING = "Encrypted from end to end";
+
 export class Transcript {
   #chat;
   #name; // the friend's
@@ -63,62 +65,87 @@ export class Transcript {
 
   /** tell takes what happens in the chat. */
   tell(what) {
-    this[`on_${what.type}`](what);
+    switch (what.type) {
+      case "online":
+        return this.#online(what);
+      case "offline":
+        return this.#offline(what);
+      case "asking":
+        return this.#asking(what);
+      case "refused":
+        return this.#refused(what);
+      case "open":
+        return this.#open(what);
+      case "presence":
+        return this.#presence(what);
+      case "text":
+        return this.#text(what);
+      case "taken":
+        return this.#taken(what);
+      case "farewell":
+        return this.#farewell(what);
+      case "over":
+        return this.#over(what);
+      case "stranger":
+        return this.#stranger(what);
+      case "trouble":
+        return this.#trouble(what);
+    }
   }
 
   // What happens.
 
-  on_online() {
+  #online() {
     this.#worked = true;
-    this.#status("Connected");
+    this.#status($("text").disabled ? "Connected" : TALKING);
   }
 
-  on_offline({ text }) {
+  #offline({ text }) {
     this.#notice(`${text} Connecting again …`);
     this.#status("Not connected");
   }
 
-  on_asking() {
+  #asking() {
     this.#status(`Asking ${this.#name} …`);
   }
 
-  on_refused({ code, text }) {
+  #refused({ code, text }) {
     const away = code === CODE.UNAVAILABLE || code === CODE.OFFLINE;
     this.#notice(away ? `${this.#name} is away. Asking again every 10 seconds.` : `${text} Asking again every 10 seconds.`);
     this.#status(`Waiting for ${this.#name}`);
   }
 
-  on_open() {
+  #open() {
     this.#away = false;
     this.#notice(`${this.#name} is here.`);
-    this.#status("Encrypted from end to end");
+    this.#status(TALKING);
     this.#enable(true);
     $("text").focus();
   }
 
-  on_presence({ online }) {
+  #presence({ online }) {
     if (online === !this.#away) return;
     this.#away = !online;
     this.#notice(`${this.#name} is ${online ? "connected again" : "not connected; what you write waits"}.`);
   }
 
-  on_text({ text }) {
+  #text({ text }) {
     this.#message("theirs", this.#name, text);
   }
 
-  on_taken({ number }) {
+  #taken({ number }) {
     for (const { message, state } of this.#waiting) {
       if (message.number <= number) state.textContent = "✓";
     }
     this.#waiting = this.#waiting.filter(({ message }) => !(message.number <= number));
   }
 
-  on_farewell({ reason }) {
+  #farewell({ reason }) {
     this.#notice(`${this.#name} has ended the chat${reason ? `: ${reason}` : "."}`);
     this.#chat.leave();
   }
 
-  on_over({ done, fault, refused, left, replaced, byPeer, tampering }) {
+  #over({ done, fault, refused, left, replaced, byPeer, tampering }) {
     this.#enable(false);
     this.#unconfirmed();
     if (done) return this.#notice("Both of you have said everything.");
@@ -128,13 +155,13 @@ export class Transcript {
     this.#faulty(fault, byPeer, tampering);
   }
 
-  on_stranger({ fingerprint }) {
+  #stranger({ fingerprint }) {
     if (this.#strangers.has(fingerprint)) return;
     this.#strangers.add(fingerprint);
     this.#notice(`Somebody else asks for a session, and is ignored: ${fingerprint}`);
   }
 
-  on_trouble({ text }) {
+  #trouble({ text }) {
     this.#alarm(text);
   }
 
