@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/mdeiml/blubbel-server/cmd/manual"
 )
 
 func main() {
@@ -80,6 +82,9 @@ func parse(args []string, stdout io.Writer) (c *commands, command *kong.Context,
 	)
 	if err != nil {
 		return nil, nil, err
+	}
+	if manual.Answer(parser.Model, "blubbel-server "+version(), args, stdout) {
+		return nil, nil, errAnswered
 	}
 	command, err = parser.Parse(args)
 	if answered {

@@ -36,7 +36,9 @@ type options struct {
 // Help implements kong.HelpProvider.
 func (options) Help() string {
 	return "Each setting is a flag, an environment variable (--log-level is BLUBBEL_LOG_LEVEL), or a key in the file that --config names " +
-		"(log-level: info), and is used in this order. Several values of one have spaces between them in a variable, and are a list in the file."
+		"(log-level: info), and is used in this order. Several values of one have spaces between them in a variable, and are a list in the file.\n\n" +
+		"It logs to standard error. SIGHUP has it read all of this again. SIGINT or SIGTERM stop it: what was under way is settled, clients are " +
+		"told, and it exits with 0; a second signal ends it at once. What keeps it from starting is one line, and exit code 1."
 }
 
 // Validate implements kong.Validatable. Whatever can be wrong, and is noticed without opening anything, is noticed here.

@@ -3,12 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mdeiml/blubbel-server/cmd/manual"
 )
 
 // show prints the settings.
@@ -18,7 +19,7 @@ type show struct{ options }
 func (show) Run(c *commands, k *kong.Context, s streams) error {
 	var text strings.Builder
 	heading := ""
-	for _, flag := range inHelpOrder(k.Selected().Flags) {
+	for _, flag := range manual.InHelpOrder(k.Selected().Flags) {
 		if g := flag.Group; g != nil && g.Title != heading {
 			heading = g.Title
 			fmt.Fprintf(&text, "\n# %s\n", heading)
@@ -27,25 +28,6 @@ func (show) Run(c *commands, k *kong.Context, s streams) error {
 	}
 	_, err := io.WriteString(s.out, text.String())
 	return err
-}
-
-// inHelpOrder sorts flags as --help does: those without a group come first.
-func inHelpOrder(flags []*kong.Flag) []*kong.Flag {
-	group := func(f *kong.Flag) string {
-		if f.Group == nil {
-			return ""
-		}
-		return f.Group.Key
-	}
-	groups := []string{""}
-	for _, f := range flags {
-		if !slices.Contains(groups, group(f)) {
-			groups = append(groups, group(f))
-		}
-	}
-	return slices.SortedStableFunc(slices.Values(flags), func(a, b *kong.Flag) int {
-		return slices.Index(groups, group(a)) - slices.Index(groups, group(b))
-	})
 }
 
 // print prints a setting, as a file has it.

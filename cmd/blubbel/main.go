@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/mdeiml/blubbel-server/cmd/manual"
 )
 
 func main() {
@@ -77,6 +79,9 @@ func parse(args []string, s streams) (command *kong.Context, err error) {
 	)
 	if err != nil {
 		return nil, err
+	}
+	if manual.Answer(parser.Model, version(), args, s.out) {
+		return nil, errAnswered
 	}
 	command, err = parser.Parse(args)
 	switch {
