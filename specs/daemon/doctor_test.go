@@ -222,14 +222,6 @@ func TestDoctorFindsWhoHasThePort(t *testing.T) {
 	examines(t, "--state", folder, "--listen", at).isWrong(t, "listen "+at, "nobody listens there, though the relay runs", "restart it")
 }
 
-func TestDoctorFindsARelayThatHangs(t *testing.T) {
-	folder := t.TempDir()
-	d := start(t, "--state", folder)
-	d.signals(t, syscall.SIGSTOP)
-	defer d.signals(t, syscall.SIGCONT)
-	examines(t, d.settings("--state", folder)...).isWrong(t, "listen "+d.address, "the relay does not answer within 5s", "restart it if it hangs")
-}
-
 func TestDoctorFindsACertificateThatHasExpired(t *testing.T) {
 	pair := certificates(t.TempDir())
 	pair.putUntil(t, 1, time.Now().Add(-time.Hour))

@@ -11,6 +11,14 @@ import (
 	"testing"
 )
 
+func TestDoctorFindsARelayThatHangs(t *testing.T) {
+	folder := t.TempDir()
+	d := start(t, "--state", folder)
+	d.signals(t, syscall.SIGSTOP)
+	defer d.signals(t, syscall.SIGCONT)
+	examines(t, d.settings("--state", folder)...).isWrong(t, "listen "+d.address, "the relay does not answer within 5s", "restart it if it hangs")
+}
+
 // A state folder that one may not look into, or that others may, is found, and what to do.
 func TestDoctorFindsAStateFolderOfAnotherUser(t *testing.T) {
 	folder := t.TempDir()
