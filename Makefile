@@ -76,3 +76,6 @@ acme: ## the daemon gets its certificates from a real ACME server, which is down
 
 browser: ## the example client and the operator's page in a real browser: needs chromium, and node for its vectors
 	cd specs/browser && go vet ./... && go test -count=1 -v ./...
+
+package: ## a Debian package, into bin/
+	@packaging/build.sh

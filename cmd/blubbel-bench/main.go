@@ -17,6 +17,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/mdeiml/blubbel-server/cmd/manual"
 )
 
 func main() {
@@ -101,6 +103,9 @@ func parse(args []string, stdout io.Writer) (options common, chosen command, err
 	)
 	if err != nil {
 		return common{}, nil, err
+	}
+	if manual.Answer(parser.Model, version(), args, stdout) {
+		return common{}, nil, errAnswered
 	}
 	parsed, err := parser.Parse(args)
 	switch {

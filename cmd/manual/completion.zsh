@@ -5,7 +5,7 @@ _FUNCTION() {
 	local word help
 	local -a offers
 	while IFS=$'\t' read -r word help; do
-		offers+=("${word//:/\\:}:$help")
+		offers+=("${word//:/\\:}${help:+:$help}")
 	done < <("${words[1]}" completion words "${(@)words[2,CURRENT]}" 2>/dev/null)
 	if (( $#offers )); then
 		_describe PROGRAM offers
