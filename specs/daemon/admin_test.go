@@ -53,21 +53,25 @@ func TestARelayIsAskedByAUnixSocket(t *testing.T) {
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)
 	}
-	for command, wants := range map[string][]string{
-		"status":               {"ready for", "tcp online 1", "1 online", "proof 1", "1 keys pinned", d.address},
-		"tree":                 {"relay  running", "├── registry", "└── connections", "online, tcp, user "},
-		"recent":               {"The last 0 connections", "The last 0 crashes"},
-		"--json status":        {`"accepted": 1`},
-		"tree --children=0":    {"└── and 1 more"},
-		"unpin " + fingerprint: {"unpinned " + fingerprint},
+	for _, ask := range []struct {
+		command string
+		wants   []string
+	}{
+		{"status", []string{"ready for", "tcp online 1", "1 online", "proof 1", "1 keys pinned", d.address}},
+		{"tree", []string{"relay  running", "├── registry", "└── connections", "online, tcp, user "}},
+		{"recent", []string{"The last 0 connections", "The last 0 crashes"}},
+		{"--json status", []string{`"accepted": 1`}},
+		{"tree --children=0", []string{"└── and 1 more"}},
+		{"unpin " + fingerprint, []string{"unpinned " + fingerprint}},
+		{"status", []string{"0 keys pinned"}},
 	} {
-		out, complaint, code := asks(t, append([]string{"--admin", "unix://" + socket}, strings.Fields(command)...)...)
+		out, complaint, code := asks(t, append([]string{"--admin", "unix://" + socket}, strings.Fields(ask.command)...)...)
 		if code != 0 || complaint != "" {
-			t.Errorf("%s: %d, %s", command, code, complaint)
+			t.Errorf("%s: %d, %s", ask.command, code, complaint)
 		}
-		for _, want := range wants {
+		for _, want := range ask.wants {
 			if !strings.Contains(out, want) {
-				t.Errorf("%s does not say %q:\n%s", command, want, out)
+				t.Errorf("%s does not say %q:\n%s", ask.command, want, out)
 			}
 		}
 	}
