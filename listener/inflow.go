@@ -28,7 +28,7 @@ func (f *inflow) bring(piece []byte) bool {
 	for len(f.piece) > 0 && !f.closed {
 		f.changed.Wait()
 	}
-	f.piece = nil
+	f.piece = nil // or what is left of it, which is nothing, would hold on to all of it
 	return !f.closed
 }
 
