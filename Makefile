@@ -74,7 +74,7 @@ soak: ## so many clients (CYCLES=100000) come to a daemon and leave, well or bad
 acme: ## the daemon gets its certificates from a real ACME server, which is downloaded
 	cd specs/acme && go vet ./... && go test -count=1 ./...
 
-browser: ## the example client in a real browser: needs chromium, and node for its vectors
+browser: ## the example client and the operator's page in a real browser: needs chromium, and node for its vectors
 	cd specs/browser && go vet ./... && go test -count=1 -v ./...
 
 package: ## a Debian package, into bin/

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mdeiml/blubbel-server/frames"
@@ -65,6 +66,43 @@ func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
 	_ = client.Close()
 	next[ended](t, connection)
 	holds(0)
+}
+
+// patient is a connection that can be waited for without a buffer.
+type patient struct {
+	net.Conn
+	comes chan struct{} // holds an element when something comes
+}
+
+func (p *patient) AwaitRead() error {
+	<-p.comes
+	return nil
+}
+
+func TestAConnectionThatCanBeWaitedForHoldsNoBuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		s := newStage(t)
+		connection := s.probe()
+		conn := &patient{server, make(chan struct{}, 1)}
+		r := newReader(s.shared, conn, newSocket(conn), connection.PID)
+		s.shared.running.Add(1)
+		go r.run()
+		for range 2 {
+			synctest.Wait()
+			if held := r.window.used.Load(); held != 0 {
+				t.Errorf("it holds %d bytes", held)
+			}
+			conn.comes <- struct{}{}
+			if _, err := client.Write(frames.Ping{}.Append(nil)); err != nil {
+				t.Fatal(err)
+			}
+			next[received](t, connection).chunk.release()
+		}
+		_ = server.Close()
+		conn.comes <- struct{}{}
+		next[ended](t, connection)
+	})
 }
 
 // Whose bytes lie in the socket while the relay reads them later is not silent, and was in time with the login.

@@ -45,7 +45,8 @@ func bare(conn net.Conn) net.Conn {
 	return conn
 }
 
-// stream is a connection that can only be read and written by waiting for it: TLS, WebSocket, net.Pipe.
+// stream is a connection that can only be read and written by waiting for it: TLS, WebSocket, net.Pipe. Some can be waited for without a
+// buffer.
 type stream struct {
 	conn net.Conn
 	took atomic.Int64
@@ -53,6 +54,11 @@ type stream struct {
 
 func (s *stream) read(r room) (int, error) {
 	r.idle()
+	if conn, ok := s.conn.(interface{ AwaitRead() error }); ok {
+		if err := conn.AwaitRead(); err != nil {
+			return 0, err
+		}
+	}
 	return s.conn.Read(r.space())
 }
 

@@ -55,20 +55,28 @@ func (f *inflow) close() {
 func (f *inflow) read(b []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := f.await(); err != nil {
+		return 0, err
+	}
+	n := copy(b, f.piece)
+	if f.piece = f.piece[n:]; len(f.piece) == 0 {
+		f.changed.Broadcast()
+	}
+	return n, nil
+}
+
+// await waits until there is something to read, or why not. With mu.
+func (f *inflow) await() error {
 	for {
 		switch {
 		case f.closed:
-			return 0, net.ErrClosed
+			return net.ErrClosed
 		case f.late():
-			return 0, os.ErrDeadlineExceeded
+			return os.ErrDeadlineExceeded
 		case len(f.piece) > 0:
-			n := copy(b, f.piece)
-			if f.piece = f.piece[n:]; len(f.piece) == 0 {
-				f.changed.Broadcast()
-			}
-			return n, nil
+			return nil
 		case f.over != nil:
-			return 0, f.over
+			return f.over
 		}
 		f.changed.Wait()
 	}

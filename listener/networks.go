@@ -47,8 +47,8 @@ func (n Network) String() string {
 // Networks are where certain connections come from.
 type Networks []Network
 
-// has reports whether a connection with this address comes from there.
-func (list Networks) has(from net.Addr) bool {
+// Has reports whether a connection with this address comes from there.
+func (list Networks) Has(from net.Addr) bool {
 	switch from := from.(type) {
 	case *net.TCPAddr:
 		return list.contain(from.AddrPort().Addr())

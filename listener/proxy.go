@@ -32,7 +32,7 @@ type behindProxies struct {
 // Accept implements net.Listener.
 func (ln behindProxies) Accept() (net.Conn, error) {
 	conn, err := ln.Listener.Accept()
-	if err != nil || !ln.from.has(conn.RemoteAddr()) {
+	if err != nil || !ln.from.Has(conn.RemoteAddr()) {
 		return conn, err
 	}
 	return &proxied{Conn: conn}, nil

@@ -17,6 +17,9 @@ func TestServeHasTheKernelNoticeClientsThatVanish(t *testing.T) {
 	for name, around := range map[string]func(net.Listener) net.Listener{
 		"TCP": func(ln net.Listener) net.Listener { return ln },
 		"TLS": func(ln net.Listener) net.Listener { return tls.NewListener(ln, &tls.Config{}) },
+		"WebSocket over TLS, by a proxy": func(ln net.Listener) net.Listener {
+			return everywhere(listener.TLS(behindProxies(t)(ln), &tls.Config{}))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner, err := net.Listen("tcp", "127.0.0.1:0")
@@ -34,7 +37,7 @@ func TestServeHasTheKernelNoticeClientsThatVanish(t *testing.T) {
 			defer func() { _ = client.Close() }()
 			conn := <-accepted
 			defer func() { _ = conn.Close() }()
-			if outer, ok := conn.(*tls.Conn); ok {
+			for outer, ok := conn.(interface{ NetConn() net.Conn }); ok; outer, ok = conn.(interface{ NetConn() net.Conn }) {
 				conn = outer.NetConn()
 			}
 			for _, c := range []struct {

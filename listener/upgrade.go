@@ -57,7 +57,7 @@ func (c *webSocket) judge(request *http.Request, in *bufio.Reader) (*websocket.C
 	case request.URL.Path != c.web.Path:
 		return nil, refuse(c.inner, request, http.StatusNotFound)
 	}
-	if proxies := c.web.ForwardedFrom; proxies.has(c.inner.RemoteAddr()) {
+	if proxies := c.web.ForwardedFrom; proxies.Has(c.inner.RemoteAddr()) {
 		client, ok := proxies.forwarded(request.Header)
 		if !ok {
 			return nil, tell(c.inner, request, http.StatusBadRequest, "whoever forwards to this relay has to say for whom, in X-Forwarded-For", nil)

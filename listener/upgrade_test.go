@@ -161,6 +161,33 @@ func TestWhoSpeaksNoHTTPIsHandedBack(t *testing.T) {
 	}
 }
 
+// Who takes one port for the other is told in the language they speak.
+func TestWhoSpeaksHTTPWithoutTLSIsToldSo(t *testing.T) {
+	config := listener.WebTLSConfig(listener.TLSConfig(&fixed{valid(t, ecdsaKey(t), 1)}))
+	client, far := tcp(t)
+	server := wrap(t, far, func(ln net.Listener) net.Listener { return everywhere(listener.TLS(ln, config)) })
+	if _, err := client.Write([]byte(asks(get))); err != nil {
+		t.Fatal(err)
+	}
+	err := server.(interface{ Handshake() error }).Handshake()
+	var why leaving
+	if !errors.As(err, &why) {
+		t.Fatal(err)
+	}
+	if conn, text := why.Parting(); conn == nil || text != "" {
+		t.Errorf("%v, %q", conn, text)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(client), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, response.ContentLength))
+	if err != nil || response.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "begins with wss://") {
+		t.Errorf("%d: %q, %v", response.StatusCode, body, err)
+	}
+}
+
 // Pages of other hosts may connect only if they are named. Programs name none.
 func TestOrigins(t *testing.T) {
 	for _, c := range []struct {

@@ -183,6 +183,16 @@ func (c *webSocket) Read(b []byte) (int, error) {
 	return c.in.read(b)
 }
 
+// AwaitRead waits until Read would not: whoever waits so needs no buffer meanwhile.
+func (c *webSocket) AwaitRead() error {
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	return c.in.await()
+}
+
 // Write writes a message. Where its deadline falls into the middle of it, nothing more can be written.
 func (c *webSocket) Write(b []byte) (int, error) {
 	c.writing.Lock()
@@ -243,7 +253,7 @@ func (c *webSocket) RemoteAddr() net.Addr {
 		return client
 	}
 	addr := c.inner.RemoteAddr()
-	if c.web.ForwardedFrom.has(addr) {
+	if c.web.ForwardedFrom.Has(addr) {
 		return behind{addr}
 	}
 	return addr

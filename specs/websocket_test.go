@@ -181,4 +181,22 @@ var _ = Describe("Taking one's time to open a WebSocket", func() {
 			return err
 		}).WithTimeout(patience).Should(Succeed())
 	}, SpecTimeout(patience))
+
+	It("counts for the address of a proxy's client as soon as that is named", func(ctx SpecContext) {
+		r := limited(func(c *supervisor.Config) { c.AnonymousPerAddress = 1 })
+		r.serve(behindProxies, overWebSocket)
+		opens := func(client string) error {
+			ws, err := openWebSocket(func() (net.Conn, error) { return r.withHeader(client) })
+			if err == nil {
+				err = ws.CloseNow()
+			}
+			return err
+		}
+		slow, err := r.withHeader("192.0.2.1")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(slow.Close)
+		Expect(slow.Write([]byte("GET / HTTP/1.1\r\n"))).Error().NotTo(HaveOccurred())
+		Eventually(ctx, func() error { return opens("192.0.2.1") }).WithTimeout(patience).ShouldNot(Succeed())
+		Expect(opens("192.0.2.2")).To(Succeed())
+	}, SpecTimeout(patience))
 })

@@ -82,7 +82,7 @@ func TestNewValidates(t *testing.T) {
 	}
 }
 
-// The table of limits in README.md.
+// The table of limits in docs/settings.md.
 func TestDefaults(t *testing.T) {
 	d := supervisor.Defaults()
 	for name, c := range map[string][2]any{

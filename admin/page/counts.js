@@ -4,7 +4,7 @@ import { $, tableRows } from "./dom.js";
 import { count } from "./format.js";
 import { CODES, REASONS } from "./words.js";
 
-const lately = ([(entry) => count(entry.lately), "number"]);
+const lately = [(entry) => count(entry.lately), "number"];
 
 const refusals = tableRows($("refusals-body"), (entry) => entry.code, [
   [(entry) => entry.code],

@@ -61,7 +61,12 @@ func (a adminAddress) private() bool {
 	if _, isUnix := a.socket(); isUnix {
 		return true
 	}
-	host, _, _ := net.SplitHostPort(string(a))
+	return onThisMachine(string(a))
+}
+
+// onThisMachine reports whether only programs of this machine can connect to an address.
+func onThisMachine(hostPort string) bool {
+	host, _, _ := net.SplitHostPort(hostPort)
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

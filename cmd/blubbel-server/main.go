@@ -36,6 +36,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		command.BindTo(ctx, (*context.Context)(nil))
 		err = command.Run(streams{out: stdout, err: stderr})
+	case isDoctor(command):
+		err = reportUnread(stdout, command, err)
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "blubbel-server: %v\n", err)
@@ -56,6 +58,7 @@ type commands struct {
 	Version    kong.VersionFlag `help:"Print the version."`
 
 	Relay  options `cmd:"" name:"run" default:"withargs" help:"Run the relay. This is what happens if no command is named."`
+	Doctor doctor  `cmd:"" help:"Look for what usually goes wrong with a relay that has these settings, whether it runs or not, and say what to do. Changes nothing."`
 	Config show    `cmd:"" name:"config" help:"Print the settings as they are in effect, and where each comes from, as a file for --config. Fails if the relay would not start with them."`
 	Ctl    ctl     `cmd:"" help:"Ask a relay that runs, where --admin shows it."`
 	Unpin  unpin   `cmd:"" help:"Forget that a key has proved possession, so that it opens without proof again. The relay must not be running (else: ctl unpin). Do it as the user that the relay runs as."`
@@ -66,7 +69,7 @@ type commands struct {
 // errAnswered says that the arguments asked for something that was printed, such as help.
 var errAnswered = errors.New("answered")
 
-// parse returns the commands, and which of them was meant.
+// parse returns the commands, and which of them was meant, which may be known with an error, too.
 func parse(args []string, stdout io.Writer) (c *commands, command *kong.Context, err error) {
 	answered := false
 	c = &commands{}
@@ -88,7 +91,7 @@ func parse(args []string, stdout io.Writer) (c *commands, command *kong.Context,
 		return nil, nil, errAnswered
 	}
 	if err != nil {
-		return nil, nil, c.explain(err)
+		return nil, commandOf(err), c.explain(err)
 	}
 	return c, command, nil
 }

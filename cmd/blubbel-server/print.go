@@ -97,6 +97,8 @@ func within(settle []admin.Settle, part float64) string {
 
 func size(bytes int64) string {
 	switch {
+	case bytes >= 10<<30:
+		return fmt.Sprintf("%d GiB", bytes>>30)
 	case bytes >= 10<<20:
 		return fmt.Sprintf("%d MiB", bytes>>20)
 	case bytes >= 10<<10:

@@ -86,7 +86,7 @@ func (c certificates) open(ctx context.Context, where []address, folder string, 
 
 func (c certificates) openACME(folder string, log *logrus.Entry) (*listener.ACME, error) {
 	authority := listener.Authority{
-		Directory: c.ACMEDirectory, Email: c.ACMEEmail, Domains: c.ACME, Folder: filepath.Join(folder, "acme"),
+		Directory: c.ACMEDirectory, Email: c.ACMEEmail, Domains: c.ACME, Folder: acmeFolder(folder),
 	}
 	if c.ACMECA != "" {
 		text, err := os.ReadFile(c.ACMECA)
@@ -100,6 +100,9 @@ func (c certificates) openACME(folder string, log *logrus.Entry) (*listener.ACME
 	}
 	return listener.NewACME(authority, log)
 }
+
+// acmeFolder is where certificates are kept that ACME brought.
+func acmeFolder(state string) string { return filepath.Join(state, "acme") }
 
 // name is what the relay is called by others: by its first certificate of ACME, or as its machine is; empty if that has no name.
 func (c certificates) name() string {

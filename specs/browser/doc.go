@@ -1,5 +1,5 @@
 // Package browser has the example client of docs/examples/browser run in a real browser, a headless Chromium, and talk
-// through the daemon: with another browser, and with package client.
+// through the daemon: with another browser, and with package client. And the page of package admin, which shows a relay to whoever runs it.
 //
 //	make browser
 //

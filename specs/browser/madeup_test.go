@@ -84,7 +84,7 @@ func (p *page) order(body string) string {
 
 func TestRatesAreDifferences(t *testing.T) {
 	m := makeUp(t)
-	m.pace = 4
+	m.pace = 10
 	m.status = func(s *admin.Status, now int) {
 		many := uint64(now)
 		s.Accepted = many
@@ -97,17 +97,17 @@ func TestRatesAreDifferences(t *testing.T) {
 		s.Window, s.Stuck = 3<<20, 2
 	}
 	p := m.opened()
+	p.reads("#uptime", "1 h 2 min") // so it has seen more than a minute
 	for id, want := range map[string]string{
 		"delivered": "90", "taken": "100/s", "delivered-bytes": "1.0 MiB/s", "refused": "10", "refused-share": "10.0 %", "in-flight": "7",
-		"p50": "≤ 0.25 ms", "p99": "≤ 250 ms", "logins": "3.0", "window": "3.0", "window-unit": "MiB", "stuck": "2", "delivered-peak": "peak 90/s",
+		"p50": "≤ 0.25 ms", "p99": "≤ 250 ms", "logins": "3.0", "window": "3.0", "window-unit": "MiB", "stuck": "2",
+		"settled": "6,000",
 	} {
 		p.reads("#"+id, want)
 	}
 	p.until(`document.querySelector("#stuck").classList.contains("alarm") && !document.querySelector("#mislaid").classList.contains("alarm")`)
 	p.row("#logins-body", "proof", "3.0")
 	p.row("#logins-body", "seed", "0", "4")
-	p.until(`document.querySelector("#settled").textContent === "6,000"`) // of a minute, and no more
-	p.row("#refusals-body", "BUSY")
 	p.until(`[...document.querySelectorAll("#refusals-body tr")].map((row) => row.cells[0].textContent + row.cells[3].textContent).join() === "KEY_IN_USE120,BUSY600"`)
 	p.until(`document.querySelector("#turned-body tr").cells[2].textContent === "300"`)
 }
@@ -141,18 +141,18 @@ func TestRowsKeepTheirPlace(t *testing.T) {
 			t.Errorf("step %d: the rows are %s, want %s", step, got, want)
 		}
 	}
-	shows("busy old young", node("young", 1, 0), node("busy", 2, 100_000), node("old", 3, 0))
-	shows("busy old young", node("old", 3, 10_000), node("busy", 2, 70_000), node("young", 1, 0))
-	shows("busy old young", node("old", 3, 1000), node("young", 1, 0), node("busy", 2, 0)) // it was busy a moment ago
-	stuck := node("young", 1, 0)
+	shows("busy young old", node("young", 1, 90_000), node("busy", 2, 100_000), node("old", 3, 0))
+	shows("busy young old", node("old", 3, 10_000), node("young", 1, 120_000), node("busy", 2, 70_000)) // the difference is small
+	shows("busy young old", node("old", 3, 1000), node("young", 1, 0), node("busy", 2, 0))              // they were busy a moment ago
+	stuck := node("old", 3, 0)
 	stuck.Stuck = true
-	shows("young busy old", node("old", 3, 0), node("busy", 2, 0), stuck)
+	shows("old busy young", node("busy", 2, 0), node("young", 1, 0), stuck)
 	p.shows("#connections-list tr.trouble", "online ▲\u00a0stuck")
 
 	p.do(chromedp.Focus(`[aria-label="Connections"]`)) // somebody reads
-	shows("young busy old new", node("new", 0, 500_000), node("old", 3, 0), node("busy", 2, 0), node("young", 1, 0))
+	shows("old busy young new", node("new", 0, 500_000), node("old", 3, 0), node("busy", 2, 0), node("young", 1, 0))
 	p.do(chromedp.Blur(`[aria-label="Connections"]`))
-	shows("new busy old young", node("new", 0, 500_000), node("old", 3, 0), node("busy", 2, 0), node("young", 1, 0))
+	shows("new busy young old", node("new", 0, 500_000), node("old", 3, 0), node("busy", 2, 0), node("young", 1, 0))
 }
 
 func TestWhatIsSaidIsTextAndNothingElse(t *testing.T) {
@@ -251,11 +251,14 @@ func TestHowTheOperatorsPageLooks(t *testing.T) {
 			p.shows("#crashed pre", "goroutine")
 		}
 		p.looks(fmt.Sprintf("operator-%d", many))
+		p.do(chromedp.EmulateViewport(360, 740))
+		for _, card := range get(p, chromedp.Evaluate[[]string](`[...document.querySelectorAll(".card")]
+			.filter((card) => card.scrollWidth > card.clientWidth).map((card) => card.querySelector("h2, h3").textContent)`)) {
+			t.Errorf("with %d connections the card %q is wider than the page", many, card)
+		}
+		p.ignores("Failed to load resource")
 		m.stops()
 		p.shows("#state", "Not reachable")
 		p.looks(fmt.Sprintf("operator-%d-gone", many))
-		m.serves()
-		p.reads("#state", "Ready.")
-		p.complains("ERR_CONNECTION_REFUSED")
 	}
 }

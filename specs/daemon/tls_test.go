@@ -156,11 +156,17 @@ func (c certificates) flags() []string {
 // put makes a new pair. Its number tells it from others.
 func (c certificates) put(t *testing.T, number int64) {
 	t.Helper()
+	c.putUntil(t, number, time.Now().Add(2400*time.Hour))
+}
+
+// putUntil is put, of a pair that is valid until then.
+func (c certificates) putUntil(t *testing.T, number int64, until time.Time) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(number), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(2400 * time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(number), NotBefore: until.Add(-2401 * time.Hour), NotAfter: until}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

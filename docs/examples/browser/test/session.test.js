@@ -119,6 +119,17 @@ test("what is refused because the friend does not keep up is sent again, in orde
   assert.deepEqual(pair.over(pair.alice), []);
 });
 
+test("many refusals at once make one pause", async () => {
+  const pair = new Pair();
+  await pair.open();
+  let frames = 0;
+  pair.deal = messages(() => (++frames <= 20 ? CODE.BUSY : "deliver"));
+  const many = Array.from({ length: 20 }, (_, i) => `${i}`);
+  say(pair.alice, ...many);
+  await pair.run(1000);
+  assert.deepEqual(pair.bob.texts, many);
+});
+
 const tampering = {
   "a bit is flipped": { code: 1, deal: ({ payload }) => payload.with(40, payload[40] ^ 1) },
   "a message is kept back": { code: 4, by: "alice", deal: (_, nth) => (nth === 0 ? "drop" : "deliver") },
@@ -221,6 +232,10 @@ test("a friend whose program is started again gets a new session", async () => {
   await pair.open();
   await pair.bob.make();
   pair.bob.meeting.connected();
+  pair.deal = ({ type, from }) => {
+    if (type === TYPE.ACCEPT) say(pair.alice, "to whom?"); // nobody who has accepted says anything in the old session
+    return type === TYPE.MESSAGE && from === pair.alice && !pair.alice.told.some(({ replaced }) => replaced) ? assert.fail() : "deliver";
+  };
   await pair.run(1000);
   say(pair.alice, "again");
   await pair.run(1000);
