@@ -268,7 +268,7 @@ func TestTheMetricsSayWhatHappened(t *testing.T) {
 		`blubbel_connections{state="online",transport="tcp"} 1`, `blubbel_connections{state="anonymous",transport="tcp"} 0`,
 		`blubbel_connections_accepted_total{transport="tcp"} 1`, `blubbel_logins_total{kind="seed"} 1`, `blubbel_logins_total{kind="proof"} 0`,
 		`blubbel_users{state="online"} 1`, `blubbel_actor_crashes_total{actor="user"} 0`, `blubbel_frames_refused_total{code="BUSY"} 0`,
-		`blubbel_addresses 1`, `blubbel_address_most_connections 1`, `blubbel_frame_settle_seconds_bucket{le="+Inf"} 0`, `blubbel_build_info{version="v1.2.3"} 1`, `blubbel_stopping 0`,
+		`blubbel_frame_settle_seconds_bucket{le="+Inf"} 0`, `blubbel_build_info{version="v1.2.3"} 1`, `blubbel_stopping 0`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("there is no line %s", line)
@@ -276,6 +276,23 @@ func TestTheMetricsSayWhatHappened(t *testing.T) {
 	}
 	if !strings.Contains(text, "\ngo_goroutines ") || !strings.Contains(text, "\nprocess_start_time_seconds ") {
 		t.Error("nothing of the process and of Go's runtime")
+	}
+}
+
+func TestTheMetricsSayHowConnectionsSpread(t *testing.T) {
+	s := start(t)
+	s.logIn()
+	s.logIn()
+	text := ask(admin.Handler(s.Relay, admin.Options{}), "GET", "/metrics").Body.String()
+	for _, line := range []string{"blubbel_addresses 1", "blubbel_address_most_connections 2"} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("there is no line %s", line)
+		}
+	}
+	var status admin.Status
+	body := ask(admin.Handler(s.Relay, admin.Options{}), "GET", "/api/status").Body.Bytes()
+	if err := json.Unmarshal(body, &status); err != nil || status.Spread != (admin.Spread{Connections: 2, Addresses: 1, Most: 2, Private: 2}) {
+		t.Errorf("%v: %+v", err, status.Spread)
 	}
 }
 

@@ -70,6 +70,7 @@ func TestSpreads(t *testing.T) {
 		{admin.Spread{Connections: 20, Addresses: 1, Most: 20}, true, false, "warning  addresses: 20 of 20 connections come from one address" + hold + set},
 		{admin.Spread{Connections: 20, Addresses: 1, Most: 20}, true, true, "warning  addresses: 20 of 20 connections come from one address" + hold + other},
 		{admin.Spread{Connections: 100, Addresses: 11, Most: 90, Private: 100}, false, false, "warning  addresses: 90 of 100 connections come from one address" + set},
+		{admin.Spread{Connections: 100, Addresses: 11, Most: 90}, false, false, "warning  addresses: 90 of 100 connections come from one address" + set},
 		{admin.Spread{Connections: 100, Addresses: 12, Most: 89, Private: 89}, true, false, "ok       addresses: 100 connections come from 12 addresses"},
 		{admin.Spread{Connections: 100, Addresses: 3, Most: 40, Private: 90}, true, true, "ok       addresses: 100 connections come from 3 addresses"},
 		{

@@ -93,8 +93,9 @@ func (d *daemon) settings(others ...string) []string {
 
 // A relay that runs, with every kind of listener, is well, whether proxies are expected or not.
 func TestDoctorFindsARelayThatIsWell(t *testing.T) {
-	proxies := []string{"--proxy-from", "127.0.0.1", "--proxy-from", "unix", "--forwarded-from", "127.0.0.1"}
-	for name, behind := range map[string][]string{"in front": nil, "behind proxies": proxies} {
+	for name, behind := range map[string][]string{
+		"in front": nil, "behind proxies": {"--proxy-from", "127.0.0.1", "--proxy-from", "unix"}, "behind proxies of HTTP": {"--forwarded-from", "127.0.0.1"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
 			if err := os.Chmod(folder, 0o700); err != nil {
