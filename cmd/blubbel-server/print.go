@@ -135,11 +135,12 @@ func traits(n supervisor.Node) []string {
 	}
 	add(n.Transport != "", "%s", n.Transport)
 	add(n.User != "", "user %s", n.User)
-	add(n.Sessions > 0, "%d sessions", n.Sessions)
-	add(n.Queue > 0, "%d messages wait", n.Queue)
+	add(n.Sessions == 1, "1 session")
+	add(n.Sessions > 1, "%d sessions", n.Sessions)
+	add(n.Queue > 0, "mail %d", n.Queue)
 	add(n.Window > 0, "holds %s", size(n.Window))
 	add(n.Stuck, "does not keep up")
-	add(n.Crashes > 0, "crashed %d times", n.Crashes)
+	add(n.Crashes > 0, "crashes %d", n.Crashes)
 	return list
 }
 
