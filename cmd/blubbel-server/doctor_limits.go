@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"os"
 
 	"github.com/mdeiml/blubbel-server/supervisor"
 )
@@ -59,7 +60,7 @@ type memoryLimit struct{ machine, group uint64 }
 
 // memory looks whether there is as much as connections may take.
 func (e *examination) memory(context.Context) []finding {
-	return checkMemory(e.capacity().connections(), e.Window, lookAtMemory(e.process.pid))
+	return checkMemory(e.capacity().connections(), e.Window, lookAtMemory(cmp.Or(e.process.pid, os.Getpid())))
 }
 
 func checkMemory(connections, window int, m memoryLimit) []finding {
