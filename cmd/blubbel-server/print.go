@@ -137,7 +137,7 @@ func traits(n supervisor.Node) []string {
 	add(n.User != "", "user %s", n.User)
 	add(n.Sessions == 1, "1 session")
 	add(n.Sessions > 1, "%d sessions", n.Sessions)
-	add(n.Queue > 0, "mail %d", n.Queue)
+	add(n.Queue > 0, "queue %d", n.Queue)
 	add(n.Window > 0, "holds %s", size(n.Window))
 	add(n.Stuck, "does not keep up")
 	add(n.Crashes > 0, "crashes %d", n.Crashes)
