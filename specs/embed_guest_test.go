@@ -40,7 +40,7 @@ func (b *bot) Receive(ctx actor.Context) {
 		}
 		if b.echo {
 			b.answers(ctx, m)
-			ctx.Send(m.Guest, supervisor.Settled{})
+			ctx.Respond(supervisor.Settled{})
 			return
 		}
 		b.told <- m
@@ -164,7 +164,7 @@ var _ = Describe("Being a user as an actor of the host's", func() {
 			b.isTold(ctx, isAttached())
 			r.login(ctx).says(frames.StartSession{Peer: b.as.Key, Sealed: mark})
 			b.isTold(ctx, BeAssignableToTypeOf(supervisor.Deliver{}))
-			b.isTold(ctx, And(BeAssignableToTypeOf(supervisor.Detached{}), HaveField("Code", frames.Code(0))))
+			b.isTold(ctx, And(BeAssignableToTypeOf(supervisor.Detached{}), HaveField("Code", frames.Timeout), HaveField("Text", ContainSubstring("not settled"))))
 		}, SpecTimeout(patience))
 
 		It("does not count as delivered when the host's actor crashes: the sender is told OFFLINE", func(ctx SpecContext) {

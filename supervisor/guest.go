@@ -34,7 +34,7 @@ type Guest struct {
 type (
 	// Attached says that the guest is logged in.
 	Attached struct{ Guest *actor.PID }
-	// Deliver is a frame from the relay for the host's actor, which answers with Settled when it has done with it. Only then it counts as delivered: if the
+	// Deliver is a frame from the relay for the host's actor, which answers with Settled, by Respond or by sending it to the guest, when it has done with it. Only then it counts as delivered: if the
 	// host's actor crashes or stops before, who sent it is told that it was not. While it is not answered, what else is for the guest waits, and is
 	// refused with BUSY after Config.Stall; after Config.WriteDeadline the guest is detached.
 	Deliver struct {
@@ -54,19 +54,19 @@ type (
 		Code   frames.Code
 		Text   string
 	}
-	// Detached says that the guest is not there any more. It comes once, and last.
+	// Detached says that the guest is not there any more. It comes once, and last of these; Proto.Actor's own Terminated may come before it.
 	Detached struct {
 		Guest *actor.PID
 		Code  frames.Code // why; 0 if the host wanted it so
 		Text  string
 	}
 
-	// Say has the guest send a frame to the relay.
+	// Say, sent to the guest, has it send a frame to the relay.
 	Say struct {
 		Frame frames.Frame
 		Mark  any // comes back with Said
 	}
-	// Settled answers Deliver.
+	// Settled answers Deliver: ctx.Respond(Settled{}), or ctx.Send(m.Guest, Settled{}).
 	Settled struct{}
 )
 
@@ -128,8 +128,22 @@ func (g *guest) Receive(ctx actor.Context) {
 		g.writing = false
 		g.write(ctx)
 	case hungUp:
-		ctx.Stop(ctx.Self())
+		g.hungUp(ctx)
 	}
+}
+
+// hungUp ends the guest, whom the relay has told why, if there was a way to.
+func (g *guest) hungUp(ctx actor.Context) {
+	switch {
+	case g.why.Code != 0:
+	case g.relay.Stopping():
+		g.why.Code, g.why.Text = frames.ShuttingDown, frames.ShuttingDown.Text()
+	case g.inHand != nil:
+		g.why.Code, g.why.Text = frames.Timeout, "a frame was delivered, and not settled in time"
+	default:
+		g.why.Code, g.why.Text = frames.Internal, "the relay has ended the connection"
+	}
+	ctx.Stop(ctx.Self())
 }
 
 func (g *guest) begin(ctx actor.Context) {
@@ -203,8 +217,8 @@ func (g *guest) hear(ctx actor.Context, m arrived) {
 	case frames.Error:
 		g.refused(ctx, f)
 	default:
-		ctx.Send(g.host, Deliver{ctx.Self(), f})
-		return // it settles
+		ctx.Request(g.host, Deliver{ctx.Self(), f}) // so it may settle by responding
+		return
 	}
 	g.settle()
 }
