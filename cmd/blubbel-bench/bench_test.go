@@ -60,7 +60,7 @@ func TestEveryCommandMeasuresARelay(t *testing.T) {
 			"strangers, one address: alone", "strangers, one address: beside", "strangers, one address: the victim",
 		},
 		"floods --kind bad-keys" + small: {"bad-keys: idle", "bad-keys: the flood"},
-		"all --scale 100 --duration 30ms --warmup 0s": {
+		"all --scale 100 --duration 100ms --warmup 0s": {
 			"idle 10", "pairs 1, 64 B", "pairs 2, 64 B", "pairs 2, 1 KiB", "pairs 2, 16 KiB", "pairs 2, 256 B, 200/s",
 			"pingpong 1, 64 B", "pingpong 2, 64 B", "fan-in 2, 256 B", "all-to-all 2, 256 B",
 			"slow 2, 1 KiB: alone", "slow 2, 1 KiB: beside the flood", "slow 2, 1 KiB: the flood",

@@ -101,7 +101,7 @@ const askTime = 10 * time.Second
 // ask asks the relay.
 func (c ctl) ask(ctx context.Context, method, path string) (body []byte, err error) {
 	if c.Admin == "" {
-		return nil, errors.New("say where the relay is shown, with --admin or in the file of --config, as it was started with")
+		return nil, errors.New("say where the relay is shown, as it was started with: with --admin, BLUBBEL_ADMIN, or the file of --config")
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -126,7 +126,7 @@ func (c ctl) ask(ctx context.Context, method, path string) (body []byte, err err
 	defer client.CloseIdleConnections()
 	answer, err := client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("cannot ask the relay at %s: %w", c.Admin, errors.Unwrap(err))
+		return nil, fmt.Errorf("cannot ask the relay at %s: %w; is it running, and was it started with this --admin?", c.Admin, errors.Unwrap(err))
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if body, err = io.ReadAll(answer.Body); err != nil {
@@ -136,8 +136,11 @@ func (c ctl) ask(ctx context.Context, method, path string) (body []byte, err err
 		return body, nil
 	}
 	var failure admin.Failure
-	if json.Unmarshal(body, &failure) != nil || failure.Error == "" {
-		failure.Error = "it answers " + answer.Status
+	switch {
+	case json.Unmarshal(body, &failure) != nil || failure.Error == "":
+		return nil, fmt.Errorf("what answers at %s is no relay's --admin: %s", c.Admin, answer.Status)
+	case answer.StatusCode == http.StatusUnauthorized:
+		failure.Error = "this needs the token; name the relay's state folder with --state, as a user who may read what is in it"
 	}
 	return nil, fmt.Errorf("the relay at %s: %s", c.Admin, failure.Error)
 }

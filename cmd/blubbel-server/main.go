@@ -33,6 +33,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case errors.Is(err, errAnswered):
 		return 0
+	case errors.Is(err, syscall.EPIPE): // whoever reads has read enough
+		return 1
 	case err == nil:
 		command.BindTo(ctx, (*context.Context)(nil))
 		err = command.Run(streams{out: stdout, err: stderr})

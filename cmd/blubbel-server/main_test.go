@@ -63,7 +63,7 @@ func TestWhatCannotStartIsOneClearLine(t *testing.T) {
 		{"--anonymous-per-address=-1", `--anonymous-per-address: "-1": give a number, or off`},
 		{"--penalty-from soon", `--penalty-from: "soon": give a time such as 15s, or off`},
 		{"--login-time 0s", "--login-time is 0; leave it out for the default"},
-		{"--silence off", "--silence: expected duration"},
+		{"--silence off", "--silence: \"off\": give it as 10s, 5m or 2h"},
 		{"--drain-time 0s", "--drain-time is 0s; it must be at least 10ms"},
 		{"--login-proof never", `--login-proof must be one of "sticky","required"`},
 		{"--allow-keys nowhere", "cannot read the allowed keys: open nowhere: "},

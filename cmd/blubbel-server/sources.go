@@ -92,7 +92,7 @@ func (s sources) add(flag *kong.Flag, g given) error {
 func wrong(flag *kong.Flag, text string) string {
 	value := &kong.DecodeContext{Value: flag.Value, Scan: kong.Scan().PushTyped(text, kong.FlagValueToken)}
 	if err := flag.Mapper.Decode(value, reflect.New(flag.Target.Type()).Elem()); err != nil {
-		return ": " + err.Error()
+		return ": " + plain(err.Error())
 	}
 	if allowed := flag.EnumSlice(); flag.Enum != "" && !slices.Contains(allowed, text) {
 		return fmt.Sprintf(` must be one of "%s" but got %q`, strings.Join(allowed, `","`), text)

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -39,7 +41,7 @@ func (c *commands) explain(err error) error {
 	var one *invalid
 	var some *conflict
 	switch {
-	case !errors.As(err, &parsing):
+	case !errors.As(err, &parsing), errors.Is(err, syscall.EPIPE):
 		return err
 	case errors.As(err, &told):
 		return told
@@ -48,8 +50,19 @@ func (c *commands) explain(err error) error {
 	case errors.As(err, &some):
 		return misconfigured(some.Error() + c.origins(parsing.Context, some.among))
 	}
-	return fmt.Errorf("%w (see blubbel-server --help)", err)
+	return fmt.Errorf("%s (see blubbel-server --help)", plain(err.Error()))
 }
+
+// plain says what a value may be, where kong says of what type it is.
+func plain(text string) string {
+	text = noDuration.ReplaceAllString(text, `${1}: give it as 10s, 5m or 2h`)
+	return noNumber.ReplaceAllString(text, `${1}: give a whole number; sizes are in bytes`)
+}
+
+var (
+	noDuration = regexp.MustCompile(`expected duration but got ("(?:[^"\\]|\\.)*").*`)
+	noNumber   = regexp.MustCompile(`expected a valid \d+ bit int but got ("(?:[^"\\]|\\.)*")`)
+)
 
 // origins tells where such settings stand, if not all of them on the command line, which one sees.
 func (c *commands) origins(k *kong.Context, among func(*kong.Flag) bool) string {

@@ -54,8 +54,8 @@ func TestWhatIsWrongInTheFile(t *testing.T) {
 		"log-level: info\nlog-format: ''": y + `2: log-format must be one of "text","json" but got ""`,
 		"x: &f xml\nlog-format: *f":       y + `1: there is no setting "x"; take it away, or see blubbel-server --help`,
 		"state: &f xml\nlog-format: *f":   y + `2: log-format must be one of "text","json" but got "xml"`,
-		"drain-time: 10":                  y + `1: drain-time: expected duration but got "10": time: missing unit in duration "10"`,
-		"window: many":                    y + `1: window: expected a valid 64 bit int but got "many"`,
+		"drain-time: 10":                  y + `1: drain-time: "10": give it as 10s, 5m or 2h`,
+		"window: many":                    y + `1: window: "many": give a whole number; sizes are in bytes`,
 		"seed-raw-keys: perhaps":          y + `1: seed-raw-keys: bool value must be true, 1, yes, false, 0 or no but got "perhaps"`,
 		"takeovers: -1":                   y + `1: takeovers: "-1": give a number, or off`,
 		"penalty-from: soon":              y + `1: penalty-from: "soon": give a time such as 15s, or off`,
@@ -122,7 +122,7 @@ func TestWhatIsWrongOnTheCommandLine(t *testing.T) {
 		"--window 5":            "--window is 5; it must be from 131082 to 1073741824",
 		"--drain-time 0s":       "--drain-time is 0s; it must be at least 10ms",
 		"--state=":              "--state is empty; name a folder, or leave it out",
-		"--window x":            `--window: expected a valid 64 bit int but got "x" (see blubbel-server --help)`,
+		"--window x":            `--window: "x": give a whole number; sizes are in bytes (see blubbel-server --help)`,
 		"--log-level loud":      `--log-level must be one of "trace","debug","info","warn","error" but got "loud" (see blubbel-server --help)`,
 	} {
 		t.Run(args, func(t *testing.T) {
