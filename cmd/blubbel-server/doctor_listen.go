@@ -185,6 +185,9 @@ func tryListen(ctx context.Context, a address) error {
 	return ln.Close()
 }
 
+// makeFolder is the advice about a socket whose folder is not there. Those in /run often are there only while a service runs.
+const makeFolder = "make it, unless what starts the relay does, as RuntimeDirectory= in a unit of systemd"
+
 // tryUnix says why one cannot listen on a Unix socket, without making it. One that nobody listens on would be replaced.
 func tryUnix(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
@@ -242,6 +245,8 @@ func checkBind(v visit) finding {
 	f := fault("", advise(v.address, v.bind))
 	f.Found += v.holder.String()
 	switch {
+	case errors.Is(v.bind, fs.ErrNotExist):
+		return finding{isWarning, "", fmt.Sprintf("the folder of the socket is not there (%v)", v.bind), makeFolder}
 	case errors.Is(v.away, context.DeadlineExceeded):
 		f.Found += fmt.Sprintf(", which accepts nobody within %v", visitTime)
 	case errors.Is(v.bind, syscall.EACCES) && v.address.scheme != "unix":

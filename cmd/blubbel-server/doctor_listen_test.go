@@ -200,6 +200,9 @@ func TestSocketsOfUnix(t *testing.T) {
 	if err := try(); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("there is no folder:", err)
 	}
+	says(t, checkListener(visit{address: a, bind: try()}, expected{}),
+		"warning  listen "+a.String()+": the folder of the socket is not there (stat "+filepath.Dir(a.path)+": no such file or directory); "+
+			"make it, unless what starts the relay does, as RuntimeDirectory= in a unit of systemd")
 	says(t, checkListener(visit{address: a, bind: syscall.EACCES, away: syscall.EACCES}, expected{running: true}),
 		"note     listen "+a.String()+": we may not connect to the relay's socket; run doctor as the user that the relay runs as, or as one that --unix-mode lets in")
 }

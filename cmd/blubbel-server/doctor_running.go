@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"time"
@@ -76,6 +78,8 @@ func checkShown(s showing) (found []finding, ours bool) {
 		return nil, false
 	case s.at.address().anyPort():
 		return one(isNote, "give one that stays", "a free port is taken at each start, so the relay cannot be asked there"), false
+	case errors.Is(s.bind, fs.ErrNotExist):
+		return one(isWarning, makeFolder, "the folder of %s is not there (%v)", s.at, s.bind), false
 	case s.bind != nil:
 		return one(isWrong, "choose another with --admin, or see to what is in the way", "the relay cannot be shown at %s (%v)", s.at, s.bind), false
 	case s.err != nil && s.running:

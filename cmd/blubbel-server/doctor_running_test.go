@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"testing"
 	"time"
 
@@ -28,6 +29,10 @@ func TestWhereTheRelayIsShown(t *testing.T) {
 		{showing{at: "127.0.0.1:0", running: true}, "note     admin: a free port is taken at each start, so the relay cannot be asked there; give one that stays", false},
 		{showing{at: at}, "ok       admin: the relay can be shown at 127.0.0.1:9090", false},
 		{showing{at: at, bind: errors.New("no")}, "wrong    admin: the relay cannot be shown at 127.0.0.1:9090 (no); choose another with --admin, or see to what is in the way", false},
+		{
+			showing{at: "unix:///run/x/a", bind: fs.ErrNotExist},
+			"warning  admin: the folder of unix:///run/x/a is not there (file does not exist); make it, unless what starts the relay does, as RuntimeDirectory= in a unit of systemd", false,
+		},
 		{showing{at: at, running: true, err: errors.New("no")}, "warning  admin: the relay runs, and cannot be asked (no); perhaps it was started with other settings: restart it", false},
 		{showing{at: at, err: errors.New("no")}, "note     admin: if the relay runs, it cannot be asked (no)", false},
 		{showing{at: at, status: fine}, "ok       admin: the relay, of version v1, has been ready for 1h30m0s; connections: 3 (tcp online 3)", true},
