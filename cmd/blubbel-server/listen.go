@@ -56,19 +56,34 @@ type entrance struct {
 	at address
 }
 
-// open opens all the listeners, or none. The config is for those of TLS.
+// open opens all the listeners, or none, but for those that systemd has opened. The config is for those of TLS.
 func (l listening) open(ctx context.Context, encrypted *tls.Config) (all []entrance, err error) {
+	ready, err := inherit()
+	if err != nil {
+		return nil, err
+	}
 	for _, at := range l.Listen {
-		ln, err := l.bind(ctx, at)
+		ln := ready.take(at)
+		if ln == nil {
+			ln, err = l.bind(ctx, at)
+		}
 		if err != nil {
-			for _, e := range all {
-				_ = e.Close()
-			}
+			closeAll(all)
 			return nil, advise(at, err)
 		}
 		all = append(all, entrance{l.layer(ln, at, encrypted), at})
 	}
+	if err := ready.rest(); err != nil {
+		closeAll(all)
+		return nil, err
+	}
 	return all, nil
+}
+
+func closeAll(all []entrance) {
+	for _, e := range all {
+		_ = e.Close()
+	}
 }
 
 func (l listening) bind(ctx context.Context, at address) (net.Listener, error) {
