@@ -61,7 +61,7 @@ type (
 		Text  string
 	}
 
-	// Say, sent to the guest, has it send a frame to the relay.
+	// Say has the guest, to which it is sent, send a frame to the relay.
 	Say struct {
 		Frame frames.Frame
 		Mark  any // comes back with Said

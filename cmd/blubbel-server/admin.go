@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -105,9 +106,20 @@ func (a administration) open(ctx context.Context, folder string) (*office, error
 		o.ln, err = new(net.ListenConfig).Listen(ctx, "tcp", string(a.Admin))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s, as --admin says: %w", a.Admin, err)
+		return nil, adviseAdmin(a.Admin, err)
 	}
 	return o, nil
+}
+
+// adviseAdmin says what to do about an address that cannot be listened on.
+func adviseAdmin(at adminAddress, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("cannot listen on %s: another program does; choose another with --admin", at)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("cannot listen on %s: there is no such folder; make it, or choose another path with --admin", at)
+	}
+	return fmt.Errorf("cannot listen on %s, as --admin says: %w", at, err)
 }
 
 // serve shows a relay until the office is closed. Drain is for who asks it to stop.

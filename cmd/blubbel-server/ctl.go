@@ -135,12 +135,17 @@ func (c ctl) ask(ctx context.Context, method, path string) (body []byte, err err
 	if answer.StatusCode == http.StatusOK {
 		return body, nil
 	}
+	return nil, c.refused(answer.StatusCode, body)
+}
+
+// refused says why there is no answer.
+func (c ctl) refused(status int, body []byte) error {
 	var failure admin.Failure
 	switch {
 	case json.Unmarshal(body, &failure) != nil || failure.Error == "":
-		return nil, fmt.Errorf("what answers at %s is no relay's --admin: %s", c.Admin, answer.Status)
-	case answer.StatusCode == http.StatusUnauthorized:
+		return fmt.Errorf("what answers at %s is no relay's --admin: it says %d %s", c.Admin, status, http.StatusText(status))
+	case status == http.StatusUnauthorized:
 		failure.Error = "this needs the token; name the relay's state folder with --state, as a user who may read what is in it"
 	}
-	return nil, fmt.Errorf("the relay at %s: %s", c.Admin, failure.Error)
+	return fmt.Errorf("the relay at %s: %s", c.Admin, failure.Error)
 }

@@ -33,6 +33,11 @@ type listening struct {
 
 // check looks whether the flags go together.
 func (l listening) check() error {
+	for i, at := range l.Listen {
+		if at.port != "0" && slices.ContainsFunc(l.Listen[:i], at.collides) {
+			return fmt.Errorf("--listen %s is where another --listen is; each needs a port, or a path, of its own", at)
+		}
+	}
 	if slices.ContainsFunc(l.Listen, address.web) {
 		return nil
 	}
@@ -118,6 +123,10 @@ func advise(at address, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("cannot listen on %s: another program does; choose another with --listen", at)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("cannot listen on %s: this machine does not have that address; choose one of its own, or 0.0.0.0 or [::] for all, with --listen", at)
+	case errors.Is(err, os.ErrNotExist) && at.scheme == "unix":
+		return fmt.Errorf("cannot listen on %s: there is no such folder; make it, or choose another path with --listen", at)
 	case errors.Is(err, os.ErrPermission) && at.scheme == "unix":
 		return fmt.Errorf("cannot listen on %s: not permitted; choose a path in a folder that the relay may write to with --listen", at)
 	case errors.Is(err, os.ErrPermission):
@@ -186,7 +195,7 @@ func (a *address) UnmarshalText(text []byte) error {
 			return err
 		}
 	case "unix":
-		if a.path = rest; !path.IsAbs(rest) || strings.HasSuffix(rest, "/") {
+		if a.path = rest; !path.IsAbs(rest) || strings.HasSuffix(rest, "/") || strings.ContainsAny(rest, "?#") {
 			return fmt.Errorf("%q: give it as unix:///path, such as unix:///run/blubbel/relay.sock", text)
 		}
 		return nil
@@ -194,8 +203,11 @@ func (a *address) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q: cannot listen on %s://, only on tcp://, tls://, ws://, wss:// and unix://", text, scheme)
 	}
 	var err error
-	if a.host, a.port, err = net.SplitHostPort(rest); err != nil || a.port == "" {
+	if a.host, a.port, err = net.SplitHostPort(rest); err != nil || strings.ContainsAny(a.host, "@/") {
 		return fmt.Errorf("%q: give it as %s, such as %s", text, a.form(), a.example())
+	}
+	if _, err := strconv.ParseUint(a.port, 10, 16); err != nil {
+		return fmt.Errorf("%q: a port is a number from 0 to 65535; give it as %s, such as %s", text, a.form(), a.example())
 	}
 	return nil
 }
@@ -212,15 +224,21 @@ func (a *address) cutPath(s string) (hostPort string, err error) {
 }
 
 func (a *address) form() string {
-	if a.web() {
+	switch a.scheme {
+	case "ws", "wss":
 		return a.scheme + "://host:port/path"
+	case "tls":
+		return "tls://host:port"
 	}
 	return "host:port"
 }
 
 func (a *address) example() string {
-	if a.web() {
+	switch a.scheme {
+	case "ws", "wss":
 		return a.scheme + "://127.0.0.1:8080/"
+	case "tls":
+		return "tls://127.0.0.1:8443"
 	}
 	return "127.0.0.1:8000"
 }
@@ -239,6 +257,14 @@ func (a address) String() string {
 }
 
 func (a address) hostPort() string { return net.JoinHostPort(a.host, a.port) }
+
+// collides reports whether both cannot be listened on.
+func (a address) collides(with address) bool {
+	if a.scheme == "unix" || with.scheme == "unix" {
+		return a.scheme == with.scheme && a.path == with.path
+	}
+	return a.host == with.host && a.port == with.port
+}
 
 // encrypted reports whether TLS is to be spoken there.
 func (a address) encrypted() bool { return a.scheme == "tls" || a.scheme == "wss" }

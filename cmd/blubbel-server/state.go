@@ -42,9 +42,17 @@ func (f stateFolder) storeFolder() string { return filepath.Join(f.State, "store
 func (f stateFolder) openStore(o disk.Options) (*disk.Store, error) {
 	opened, err := disk.Open(f.storeFolder(), o)
 	if errors.Is(err, disk.ErrLocked) {
-		return nil, fmt.Errorf("another relay has the state folder %s open: stop it first, or choose another folder with --state", f.State)
+		return nil, heldError{f.State}
 	}
 	return opened, err
+}
+
+// heldError says that a relay has a state folder open.
+type heldError struct{ folder string }
+
+// Error implements error.
+func (e heldError) Error() string {
+	return fmt.Sprintf("another relay has the state folder %s open: stop it first, or choose another folder with --state", e.folder)
 }
 
 // state is what survives a restart.

@@ -241,7 +241,7 @@ func TestUnpin(t *testing.T) {
 	}
 	s := startServing(t, "--state", dir)
 	code, out, said := unpin()
-	if code != 1 || out != "" || !strings.Contains(said, "another relay has the state folder "+dir+" open: stop it first") {
+	if code != 1 || out != "" || !strings.Contains(said, "the relay runs: stop it first, or ask it: blubbel-server ctl unpin ") {
 		t.Errorf("while it runs: %d, %q, %q", code, out, said)
 	}
 	s.stop()

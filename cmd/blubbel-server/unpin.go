@@ -35,6 +35,9 @@ func (u unpin) Run(s streams) (err error) {
 		return fmt.Errorf("there is no store in %s; name the relay's folder with --state", u.State)
 	}
 	pins, err := u.openStore(disk.Options{})
+	if errors.As(err, &heldError{}) {
+		return fmt.Errorf("the relay runs: stop it first, or ask it: blubbel-server ctl unpin %s --admin ADDRESS", hex.EncodeToString(u.Fingerprint[:]))
+	}
 	if err != nil {
 		return err
 	}
