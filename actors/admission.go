@@ -48,7 +48,6 @@ func (a *Admission) comeFrom(from netip.Prefix, now time.Time) (text string) {
 	address := a.door.address(from)
 	if text = a.door.judgeAddress(address, now); text != "" {
 		a.door.count(text)
-		a.door.forget(address, now)
 		return text
 	}
 	a.count(-1)

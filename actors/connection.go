@@ -278,7 +278,7 @@ func (c *ConnectionActor) ended(ctx actor.Context, m ended) {
 // punish has the address pay for a connection that ends by the client's own fault, if nobody has logged in on it.
 func (c *ConnectionActor) punish(code frames.Code) {
 	switch {
-	case c.login != nil, code == frames.Limit: // which it was told at the door
+	case c.login != nil:
 	case code == frames.Timeout:
 		c.entry.punish(lateLogin)
 	default:

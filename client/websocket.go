@@ -38,7 +38,6 @@ func openWebSocket(ctx context.Context, conn net.Conn, a Address) (net.Conn, err
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}})
 	if err == nil {
-		ws.SetReadLimit(-1) // messages are read piece by piece
 		return &webSocket{websocket.NetConn(context.Background(), ws, websocket.MessageBinary), ws, conn}, nil
 	}
 	_ = conn.Close()

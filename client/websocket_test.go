@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -124,31 +125,53 @@ func TestWhatOpensNoWebSocketSaysWhatItIs(t *testing.T) {
 	}
 }
 
-// A server that answers no close is not waited for when we close.
-func TestCloseEndsAWebSocketAtOnce(t *testing.T) {
-	address, _ := web(t, (*httptest.Server).Start)
-	conn, err := reach(t, "ws://"+address+"/echo", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	over := make(chan struct{})
-	go func() { // fills what is between, so that the server does not read
-		defer close(over)
-		for err == nil {
-			_, err = conn.Write(make([]byte, 100_000))
-		}
-		_ = conn.(interface{ CloseWrite() error }).CloseWrite()
-	}()
-	_ = conn.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-	<-over
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		_ = conn.Close()
-	}()
+// once is a listener with one connection.
+type once struct {
+	conn chan net.Conn
+	over chan struct{}
+}
+
+func (o *once) Accept() (net.Conn, error) {
 	select {
-	case <-closed:
-	case <-time.After(10 * time.Second):
-		t.Error("it hangs")
+	case conn := <-o.conn:
+		return conn, nil
+	case <-o.over:
+		return nil, net.ErrClosed
 	}
+}
+
+func (o *once) Close() error { close(o.over); return nil }
+
+func (*once) Addr() net.Addr { return &net.UnixAddr{} }
+
+// A relay that reads nothing is not waited for when we close, also where we have waited for it until then.
+func TestCloseEndsAWebSocketAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		ln := &once{make(chan net.Conn, 1), make(chan struct{})}
+		ln.conn <- far
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if ws, err := websocket.Accept(w, r, nil); err == nil {
+				<-ln.over
+				_ = ws.CloseNow()
+			}
+		})}
+		go func() { _ = server.Serve(ln) }() // ends when it is closed
+		defer func() { _ = server.Close() }()
+		conn, err := openWebSocket(t.Context(), near, Address{HostPort: "relay.test:80", WebSocket: true, Path: "/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began, over := time.Now(), make(chan struct{})
+		go func() {
+			defer close(over)
+			_ = conn.(interface{ CloseWrite() error }).CloseWrite()
+		}()
+		synctest.Wait()
+		_ = conn.Close()
+		<-over
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it takes %v", took)
+		}
+	})
 }
