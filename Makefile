@@ -77,5 +77,9 @@ acme: ## the daemon gets its certificates from a real ACME server, which is down
 browser: ## the example client and the operator's page in a real browser: needs chromium, and node for its vectors
 	cd specs/browser && go vet ./... && go test -count=1 -v ./...
 
+proxies: ## nginx and HAProxy in front of a relay, as packaging/ has them; and Prometheus beside it: what is installed of these
+	packaging/proxies.sh
+	packaging/prometheus/check.sh
+
 package: ## a Debian package, into bin/
 	@packaging/build.sh

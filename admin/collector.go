@@ -84,6 +84,7 @@ func (m metrics) is(what *prometheus.Desc, n int, labels ...string) {
 	m <- prometheus.MustNewConstMetric(what, prometheus.GaugeValue, float64(n), labels...)
 }
 
+// What has not happened yet is 0, and not left out: a rate begins with the first.
 func (m metrics) frames(s *supervisor.Stats) {
 	a := &s.Account
 	m.count(framesTaken, a.Taken.Frames)
@@ -130,8 +131,8 @@ func (m metrics) users(s *supervisor.Stats) {
 	for kind, n := range s.Counts.Logins {
 		m.count(logins, n, kind.String())
 	}
-	for code, n := range s.Counts.LoginsRefused {
-		m.count(loginsRefused, n, code.String())
+	for code := frames.Code(1); code <= frames.LastCode; code++ {
+		m.count(loginsRefused, s.Counts.LoginsRefused[code], code.String())
 	}
 	m.count(takeovers, s.Counts.Takeovers)
 	m.is(keysPinned, s.Pins)

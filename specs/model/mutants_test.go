@@ -154,7 +154,7 @@ var mutants = []mutant{
 		"takeover.go", "	if !m.Login.proven {\n		ctx.Send(", "	if false {\n		ctx.Send(",
 	}}},
 	{"takes every proof", "wrong", []edit{{
-		"proving.go", "return p.greeting.provable && p.shared.Keys.Check(p.proof.Key) == nil && p.greeting.Proven(p.proof)", "return true",
+		"proving.go", "return p.greeting.provable && p.shared.Limits().Keys.Check(p.proof.Key) == nil && p.greeting.Proven(p.proof)", "return true",
 	}}},
 	{"does not pin", "wrong", []edit{{
 		"proving.go", "		code = p.shared.pin(p.login.fingerprint())\n", "",
