@@ -31,9 +31,15 @@ func (d *daemon) shakes(name string, roots *x509.CertPool) (*x509.Certificate, e
 }
 
 func TestCertificatesComeByTheListenerItself(t *testing.T) {
+	for _, scheme := range []string{"tls", "wss"} {
+		t.Run(scheme, func(t *testing.T) { comeByTheListener(t, scheme) })
+	}
+}
+
+func comeByTheListener(t *testing.T, scheme string) {
 	a, folder := newAuthority(t), t.TempDir()
 	flags := append(a.flags(), "--acme", "relay.test", "--acme", "other.test", "--acme-email", "operator@relay.test")
-	d := start(t, folder, flags...)
+	d := startOn(t, scheme, folder, flags...)
 	if _, err := d.shakes("relay.test", nil); err == nil || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("before there is a certificate: %v", err)
 	}
@@ -45,7 +51,7 @@ func TestCertificatesComeByTheListenerItself(t *testing.T) {
 	isKept(t, filepath.Join(folder, "blubbel-state", "acme"))
 	d.stops(t)
 	asked := a.asked.Load()
-	again := start(t, folder, flags...)
+	again := startOn(t, scheme, folder, flags...)
 	again.serves(t, a)
 	again.stops(t)
 	if more := a.asked.Load() - asked; more > 0 {

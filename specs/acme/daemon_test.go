@@ -52,7 +52,13 @@ type line map[string]any
 // start starts a daemon in a folder, where it keeps its certificates, and returns it when it is ready.
 func start(t *testing.T, folder string, args ...string) *daemon {
 	t.Helper()
-	command := exec.Command(built, append([]string{"--listen", "127.0.0.1:0", "--listen", "tls://127.0.0.1:0", "--log-format", "json"}, args...)...)
+	return startOn(t, "tls", folder, args...)
+}
+
+// startOn is start for a listener of this scheme.
+func startOn(t *testing.T, scheme, folder string, args ...string) *daemon {
+	t.Helper()
+	command := exec.Command(built, append([]string{"--listen", "127.0.0.1:0", "--listen", scheme + "://127.0.0.1:0", "--log-format", "json"}, args...)...)
 	command.Dir = folder
 	stderr, err := command.StderrPipe()
 	if err != nil {
@@ -116,7 +122,7 @@ func (d *daemon) stops(t *testing.T) (rest []line) {
 	return rest
 }
 
-var encrypted = regexp.MustCompile(`(?:tls|blubbels)://(?:[^@,]*@)?([^,]+)`)
+var encrypted = regexp.MustCompile(`(?:tls|wss)://([^,/]+)`)
 
 // tls is where it listens for TLS.
 func (d *daemon) tls() string { return encrypted.FindStringSubmatch(d.ready)[1] }
