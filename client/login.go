@@ -28,13 +28,13 @@ func (c *Client) enter(ctx context.Context, l *link) error {
 	switch {
 	case l.loggedIn:
 		return nil
+	case login.err != nil: // it says more than the end of the connection, which may have come behind it
+		l.login = nil
+		return login.err
 	case err != nil:
 		return err
-	case l.err != nil:
-		return l.err
 	}
-	l.login = nil
-	return login.err
+	return l.err
 }
 
 // enteredBy notes that the relay has accepted our login. Before we asked it to, it cannot. The lock is held.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tries the configurations of nginx and HAProxy beside this file, on loopback, with the programs installed here: a client of each listener gets an answer
-# through the proxy, and the relay knows where it comes from. What it starts it ends.
+# through the proxy, the relay proves to it who it is, and knows where it comes from. What it starts it ends.
 #
 #   packaging/proxies.sh            # everything, or what is installed
 set -euo pipefail
@@ -33,16 +33,17 @@ within() {
 here() {
   sed -e "s#/etc/letsencrypt/live/relay.example.org/fullchain.pem#$tmp/cert.pem#; s#/etc/letsencrypt/live/relay.example.org/privkey.pem#$tmp/key.pem#" \
     -e "s#/etc/haproxy/relay.pem#$tmp/both.pem#" \
-    -e "s#listen 8443#listen 127.0.0.1:$tls#; s#listen 443#listen 127.0.0.1:$web#; s#bind :8443#bind 127.0.0.1:$tls#; s#bind :443#bind 127.0.0.1:$web#" \
+    -e '/listen \[::\]/d' -e "s#listen 8443#listen 127.0.0.1:$tls#; s#listen 443#listen 127.0.0.1:$web#; s#:::8443 v4v6#127.0.0.1:$tls#; s#:::443 v4v6#127.0.0.1:$web#" \
     -e "s#127\.0\.0\.1:8000#127.0.0.1:18700#; s#127\.0\.0\.1:8080#127.0.0.1:18780#" "$1"
 }
 
 # relay starts one with these flags; its log tells where clients come from.
 relay() {
   : >"$tmp/relay.log"
-  "$tmp/blubbel-server" --state "$tmp/state" --log-level debug --anonymous-per-address 3 --listen 127.0.0.1:18700 --listen ws://127.0.0.1:18780/chat "$@" 2>"$tmp/relay.log" &
+  "$tmp/blubbel-server" --state "$tmp/state" --log-level debug --anonymous-per-address 3 --listen tls://127.0.0.1:18700 --tls-self-signed --listen ws://127.0.0.1:18780/chat "$@" 2>"$tmp/relay.log" &
   pids+=($!)
   within grep -q "relay ready" "$tmp/relay.log"
+  grep "relay ready" "$tmp/relay.log" >"$tmp/ready.log"
 }
 
 stop() { # the process started last
@@ -53,7 +54,12 @@ stop() { # the process started last
 
 # known asks through the proxy at an address, from 127.0.0.2, and looks whether the relay knows that.
 known() {
-  local what=$1 address=$2
+  local what=$1 address=$2 id
+  id=$(sed -nE 's#.*blubbels://([^@]+)@.*#\1#p' "$tmp/ready.log")
+  case $address in
+    tls:*) "$tmp/blubbel" ping --count 1 "blubbels://$id@${address#tls://}" ;;
+    wss:*) "$tmp/blubbel" ping --count 1 --tls-ca "$tmp/cert.pem" "wss://$id@${address#wss://}" ;;
+  esac >/dev/null
   : >"$tmp/relay.log"
   python3 - "$address" "$tmp/cert.pem" <<'PY'
 import base64, os, socket, ssl, struct, sys, urllib.parse
@@ -61,6 +67,8 @@ url = urllib.parse.urlsplit(sys.argv[1])
 plain = socket.create_connection((url.hostname, url.port), 5, source_address=("127.0.0.2", 0))
 context = ssl.create_default_context(cafile=sys.argv[2])
 context.check_hostname = False
+if url.scheme == "tls":  # which is the relay's own, with a certificate that nobody has signed
+    context.verify_mode = ssl.CERT_NONE
 conn = context.wrap_socket(plain) if url.scheme in ("tls", "wss") else plain
 conn.settimeout(5)
 ping = b"\x7f" + struct.pack(">I", 0)  # a type there is not: answered by an Error
@@ -80,10 +88,10 @@ answer = conn.recv(64)
 if b"\x05" not in answer[:3]: sys.exit(f"answered with {answer!r}")
 PY
   within grep -q 'remote="*127\.0\.0\.2:' "$tmp/relay.log"
-  echo "ok: $what: answered, and the relay knows where the client comes from"
+  echo "ok: $what: the relay proves who it is, and knows where the client comes from"
 }
 
-go build -o "$tmp/" ./cmd/blubbel-server
+go build -o "$tmp/" ./cmd/blubbel-server ./cmd/blubbel
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=relay.example.org \
   -addext subjectAltName=DNS:relay.example.org,IP:127.0.0.1 -keyout "$tmp/key.pem" -out "$tmp/cert.pem" 2>/dev/null
 cat "$tmp/cert.pem" "$tmp/key.pem" >"$tmp/both.pem"
