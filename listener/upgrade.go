@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -64,8 +65,11 @@ func (c *webSocket) judge(request *http.Request, in *bufio.Reader) (*websocket.C
 		}
 		c.client.Store(client)
 	}
-	a := &answer{conn: c.inner, in: in, header: http.Header{}}
-	ws, err := websocket.Accept(a, request, &websocket.AcceptOptions{OriginPatterns: c.web.Origins})
+	c.meter = newMeter(c.inner)
+	a := &answer{conn: c.meter, in: in, header: http.Header{}}
+	ws, err := websocket.Accept(a, request, &websocket.AcceptOptions{
+		OriginPatterns: c.web.Origins, OnPingReceived: func(context.Context, []byte) bool { return c.meter.pongs() },
+	})
 	switch {
 	case a.failed != nil:
 		return nil, a.failed

@@ -64,6 +64,7 @@ type webSocket struct {
 	failed error
 	client atomic.Pointer[net.TCPAddr] // for whom a proxy asks; nil if none does
 	in     inflow
+	meter  *meter // set by the handshake
 
 	writing sync.Mutex // held while a message is written
 
@@ -143,6 +144,7 @@ func (c *webSocket) passOn(message io.Reader) error {
 	defer pieces.Put(piece)
 	for {
 		n, err := message.Read(*piece)
+		c.meter.useful.Add(int64(n))
 		if n > 0 && !c.in.bring((*piece)[:n]) {
 			return net.ErrClosed
 		}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -297,6 +298,60 @@ func TestPingsAreAnswered(t *testing.T) {
 		sends(t, client, websocket.MessageBinary, []byte("ping"))
 		hears(t, server, []byte("ping"))
 	}
+}
+
+// Whoever sends what is in no message, of which the relay never hears, is answered for a while, and then closed. Time stands still meanwhile.
+func TestAFloodOfChaffIsEnded(t *testing.T) {
+	const empty = "\x80\x00\x00\x00\x00" // the length, and a mask
+	for name, c := range map[string]struct{ first, then string }{
+		"pings":                {"", "\x89" + empty},
+		"pongs":                {"", "\x8a\xfd\x00\x00\x00\x00" + strings.Repeat("x", 125)},
+		"empty messages":       {"", "\x82" + empty},
+		"a message of nothing": {"\x02" + empty, "\x00" + empty},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := pipe(t)
+				_, server := opens(t, func(testing.TB) (net.Conn, net.Conn) { return near, far })
+				heard, sent := make(chan int64, 1), make(chan struct{})
+				go func() { // ends with the connection
+					n, _ := io.Copy(io.Discard, near)
+					heard <- n
+				}()
+				go func() { // ends when 6 MB or more are sent, or with the connection
+					defer close(sent)
+					_, err := near.Write([]byte(c.first))
+					flood := []byte(strings.Repeat(c.then, 10_000))
+					for n := 0; n < 100 && err == nil; n++ {
+						_, err = near.Write(flood)
+					}
+					_ = near.Close()
+				}()
+				if n, err := server.Read(make([]byte, 1)); n > 0 || err == nil || !strings.Contains(err.Error(), "a flood") {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+				_ = server.Close()
+				<-sent
+				if n := <-heard; n > 10_000 { // a pong has two
+					t.Errorf("%d bytes were answered", n)
+				}
+			})
+		})
+	}
+}
+
+// Who cuts what they say into single bytes does nothing wrong.
+func TestManySmallMessagesAreNoFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := opens(t, pipe)
+		go func() { _, _ = io.Copy(server, server) }() // ends with the connection
+		for i := range 50_000 {
+			sends(t, client, websocket.MessageBinary, []byte{byte(i)})
+			if _, text, err := client.Read(t.Context()); err != nil || len(text) != 1 || text[0] != byte(i) {
+				t.Fatal(text, err)
+			}
+		}
+	})
 }
 
 func TestATextMessageIsRefused(t *testing.T) {
