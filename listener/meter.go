@@ -23,6 +23,7 @@ type meter struct {
 const (
 	chaffRate  = 256 << 10 // bytes a second: as many as the headers of 18,000 messages have, if they are long
 	chaffBurst = 1 << 20   // bytes
+	worth      = 2         // bytes that may come for each that is in a message, whose rate is limited elsewhere: whoever says much has many headers
 	pongCost   = 1 << 10   // bytes, for which the answer to a ping counts: it takes a system call
 )
 
@@ -34,7 +35,7 @@ func newMeter(conn net.Conn) *meter {
 
 // Read implements net.Conn. It judges all that came before, but for what may be a part of the piece that is being read.
 func (m *meter) Read(b []byte) (int, error) {
-	if more := m.came - m.useful.Load() - m.counted - pieceSize - bufferSize; more > 0 {
+	if more := m.came - worth*m.useful.Load() - m.counted - pieceSize - bufferSize; more > 0 {
 		m.counted += more
 		if !m.chaff.AllowN(time.Now(), int(more)) {
 			return 0, errChaff
