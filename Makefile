@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load floods cuts stops soak acme browser proxies package build run
+.PHONY: help check format tidy vet lint test race mutants fuzz example chaos fmt specs-outline bench load floods cuts stops soak acme browser packaging package build run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,9 +77,8 @@ acme: ## the daemon gets its certificates from a real ACME server, which is down
 browser: ## the example client and the operator's page in a real browser: needs chromium, and node for its vectors
 	cd specs/browser && go vet ./... && go test -count=1 -v ./...
 
-proxies: ## nginx and HAProxy in front of a relay, as packaging/ has them; and Prometheus beside it: what is installed of these
-	packaging/proxies.sh
-	packaging/prometheus/check.sh
+packaging: ## the unit, the package, completion, the image, nginx and HAProxy in front, Prometheus beside: with what is installed of these
+	@packaging/check.sh
 
 package: ## a Debian package, into bin/
 	@packaging/build.sh
