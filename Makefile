@@ -14,7 +14,7 @@ lint: ## golangci-lint (its first use builds it, which takes some minutes)
 test: ## go test ./...
 race: ## whatever runs in several goroutines, under the race detector
 mutants: ## does the model find every fault that is built into the relay? Some minutes
-fuzz: ## every fuzz target, FUZZTIME each (8s)
+fuzz: ## every fuzz target, FUZZTIME each (6s)
 example: ## the Python client against a relay built just now
 format tidy vet lint test race mutants fuzz example:
 	@.ci/run $@
