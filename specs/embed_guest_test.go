@@ -83,6 +83,16 @@ func (b *bot) isTold(ctx SpecContext, matcher OmegaMatcher) {
 	Expect(m).To(matcher)
 }
 
+// accepts has somebody ask the bot for a session, and get it.
+func (b *bot) accepts(ctx SpecContext, send func(any), alice *client) {
+	GinkgoHelper()
+	alice.says(frames.StartSession{Peer: b.as.Key, Sealed: mark})
+	b.isTold(ctx, delivers(frames.StartSession{Peer: alice.key, Sealed: mark}))
+	send(supervisor.Settled{})
+	send(supervisor.Say{Frame: frames.AcceptSession{Peer: alice.key, Sealed: mark}})
+	Expect(alice.hears(ctx)).To(BeAssignableToTypeOf(frames.AcceptSession{}))
+}
+
 func isAttached() OmegaMatcher { return BeAssignableToTypeOf(supervisor.Attached{}) }
 
 func delivers(f any) OmegaMatcher { return HaveField("Frame", f) }
@@ -137,11 +147,7 @@ var _ = Describe("Being a user as an actor of the host's", func() {
 			send := b.spawn(r)
 			b.isTold(ctx, isAttached())
 			alice, robot := r.login(ctx), &client{key: b.as.Key}
-			alice.says(frames.StartSession{Peer: robot.key, Sealed: mark})
-			b.isTold(ctx, delivers(frames.StartSession{Peer: alice.key, Sealed: mark}))
-			send(supervisor.Settled{})
-			send(supervisor.Say{Frame: frames.AcceptSession{Peer: alice.key, Sealed: mark}})
-			Expect(alice.hears(ctx)).To(BeAssignableToTypeOf(frames.AcceptSession{}))
+			b.accepts(ctx, send, alice)
 			alice.says(message(robot, "one"))
 			b.isTold(ctx, delivers(message(alice, "one")))
 			alice.says(message(robot, "two"))
@@ -174,11 +180,7 @@ var _ = Describe("Being a user as an actor of the host's", func() {
 			send := b.spawn(r)
 			b.isTold(ctx, isAttached())
 			alice, robot := r.login(ctx), &client{key: b.as.Key}
-			alice.says(frames.StartSession{Peer: robot.key, Sealed: mark})
-			b.isTold(ctx, delivers(frames.StartSession{Peer: alice.key, Sealed: mark}))
-			send(supervisor.Settled{})
-			send(supervisor.Say{Frame: frames.AcceptSession{Peer: alice.key, Sealed: mark}})
-			Expect(alice.hears(ctx)).To(BeAssignableToTypeOf(frames.AcceptSession{}))
+			b.accepts(ctx, send, alice)
 			alice.says(message(robot, "one"))
 			b.isTold(ctx, delivers(message(alice, "one")))
 			send(fail{})

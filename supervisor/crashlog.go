@@ -13,15 +13,11 @@ import (
 func (r *Relay) crashed(system *actor.ActorSystem, who *actor.PID, crash *actors.Crash, done string) {
 	event := Crashed{Actor: actor.NewPID(who.Address, who.Id), Kind: r.kind(who.Id), Why: crash.String(), Stack: crash.Stack, Done: done, Quarantined: crash.Quarantined}
 	r.crashes[event.Kind].Add(1)
-	logged := make(chan struct{})
-	go func() { // a goroutine of its own: what runs in there may end it
-		defer close(logged)
-		defer func() { _ = recover() }()
+	aside(func() {
 		r.log().WithFields(logrus.Fields{
 			"actor": who.Id, "why": event.Why, "done": done, "quarantined": event.Quarantined, "stack": string(event.Stack),
 		}).Error("an actor crashed")
-	}()
-	<-logged
+	})
 	r.publish(system, event)
 }
 

@@ -64,11 +64,16 @@ type Crashed struct {
 // publish tells subscribers of an event, and the list of recent ones. What runs in subscribers may panic, or end its goroutine.
 func (r *Relay) publish(system *actor.ActorSystem, event any) {
 	r.recent.add(event)
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
+	aside(func() { system.EventStream.Publish(event) })
+}
+
+// aside runs what may panic or end its goroutine, as hooks and subscribers of the host's may, on one of its own, and waits for it.
+func aside(f func()) {
+	done := make(chan struct{})
+	go func() { // ends with f, however that ends
+		defer close(done)
 		defer func() { _ = recover() }()
-		system.EventStream.Publish(event)
+		f()
 	}()
-	<-told
+	<-done
 }
